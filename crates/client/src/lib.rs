@@ -1,0 +1,1 @@
+//! The reader of a log: fetch, cache, verify, prove and follow.

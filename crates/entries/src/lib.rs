@@ -1,0 +1,1 @@
+//! What may be logged: entry kinds, keys, signatures and their canonical bytes.

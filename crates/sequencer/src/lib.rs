@@ -1,0 +1,1 @@
+//! Pending entries in; slots, tiles and a checkpoint out; recovery.

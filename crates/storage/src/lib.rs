@@ -1,0 +1,1 @@
+//! Paths and bytes: one store contract, kept by memory and by a directory.
