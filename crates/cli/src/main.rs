@@ -1,3 +1,170 @@
 //! The `tegula` command.
 
-fn main() {}
+mod commands;
+mod config;
+mod context;
+mod exit;
+mod log_source;
+mod output;
+mod trust;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use crate::commands::Command;
+use crate::context::{Clock, Context, Directories, Global};
+use crate::exit::CliError;
+use crate::output::Output;
+
+/// A transparency log without a server: upload, prove, verify.
+///
+/// A log is named by its URL, or by its directory. Results go to standard output, everything else to standard error.
+///
+/// Exit codes: 0 success, 1 network or file error, 2 wrong use, 3 not found, 4 verification failed, 5 the log misbehaves, 6 the
+/// policy is not met.
+#[derive(Debug, Parser)]
+#[command(name = "tegula", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let environment = Environment::read();
+    let output = Output::new(wants_json(&args, &environment), false);
+    match run(&args, environment) {
+        Ok(code) => code,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.exit.code())
+        }
+    }
+}
+
+fn run(args: &[OsString], environment: Environment) -> Result<ExitCode, CliError> {
+    let command = configured(Cli::command(), args, &environment)?;
+    let parsed = command
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            let text = error.to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            return Err(CliError::usage(text.trim_end()));
+        }
+        // Help and version are results. Nobody is there to tell if they cannot be printed.
+        Err(help) => {
+            help.print().ok();
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::io(format!("cannot start: {error}")))?;
+    let context = Context::new(cli.global, environment.directories, clock());
+    let outcome = runtime.block_on(Box::pin(cli.command.run(&context)));
+    // What was left to itself, such as a name being looked up, must not delay the end.
+    runtime.shutdown_background();
+    outcome.and_then(|()| context.output.finish())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command with the values of the configuration file, if there is one.
+fn configured(
+    command: clap::Command,
+    args: &[OsString],
+    environment: &Environment,
+) -> Result<clap::Command, CliError> {
+    let named = flag_value(args, "--config").or_else(|| environment.config.clone());
+    let path = match (&named, &environment.directories.config) {
+        (Some(path), _) => PathBuf::from(path),
+        (None, Some(directory)) => directory.join("config.toml"),
+        (None, None) => return Ok(command),
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => config::apply(command, &path.display().to_string(), &text),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(command)
+        }
+        Err(error) => Err(CliError::usage(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Whether failures are to be told in JSON: this must be known also when the arguments cannot be parsed.
+fn wants_json(args: &[OsString], environment: &Environment) -> bool {
+    flags(args).any(|arg| arg == "--json" || arg == "--format=json")
+        || flag_value(args, "--format").is_some_and(|value| value == "json")
+        || environment.json
+}
+
+/// The value of a flag, as `--flag value` or `--flag=value`.
+fn flag_value(args: &[OsString], flag: &str) -> Option<OsString> {
+    let mut args = flags(args);
+    while let Some(arg) = args.next() {
+        if arg == flag {
+            return args.next().cloned();
+        }
+        let value = arg.to_str().and_then(|arg| arg.strip_prefix(flag));
+        if let Some(value) = value.and_then(|value| value.strip_prefix('=')) {
+            return Some(value.into());
+        }
+    }
+    None
+}
+
+fn flags(args: &[OsString]) -> impl Iterator<Item = &OsString> {
+    args.iter().skip(1).take_while(|arg| *arg != "--")
+}
+
+/// All that is read from the environment, but for the flags that have a variable of their own.
+#[derive(Debug)]
+struct Environment {
+    config: Option<OsString>,
+    json: bool,
+    directories: Directories,
+}
+
+impl Environment {
+    fn read() -> Self {
+        let path = |name: &str| {
+            let value = std::env::var_os(name).filter(|value| !value.is_empty());
+            value.map(PathBuf::from).filter(|path| path.is_absolute())
+        };
+        let home = path("HOME");
+        let below = |variable: &str, in_home: &str| {
+            let base = path(variable).or_else(|| home.as_ref().map(|home| home.join(in_home)));
+            base.map(|base| base.join(Path::new("tegula")))
+        };
+        Self {
+            config: std::env::var_os("TEGULA_CONFIG").filter(|value| !value.is_empty()),
+            json: std::env::var_os("TEGULA_JSON")
+                .is_some_and(|value| value == "true" || value == "1"),
+            directories: Directories {
+                config: below("XDG_CONFIG_HOME", ".config"),
+                state: below("XDG_STATE_HOME", ".local/state"),
+                cache: below("XDG_CACHE_HOME", ".cache"),
+            },
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "main reads the clock")]
+fn clock() -> Clock {
+    let start = Instant::now();
+    Clock {
+        now_ms: || {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH);
+            u64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX)
+        },
+        elapsed: std::sync::Arc::new(move || start.elapsed()),
+    }
+}

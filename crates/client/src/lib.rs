@@ -1,1 +1,37 @@
-//! The reader of a log: fetch, cache, verify, prove and follow.
+//! The reader of a log: fetch, cache, verify and prove; and what uploads.
+//!
+//! A [`Source`] gives bytes, from a URL or a directory, and is never trusted. A [`Reader`] asks it for the checkpoint, checks that
+//! against a policy and against what was seen before, and answers questions about the log from tiles and bundles that hash to the
+//! checkpoint's root. Proofs are made here, at the reader.
+//!
+//! | what goes wrong | [`ReadError`] |
+//! |---|---|
+//! | the network, a file, an object that is not there | `Io` |
+//! | there is no such entry | `NotFound` |
+//! | a signature, a hash or a length | `Verification` |
+//! | the log contradicts what it signed before | `Misbehaviour`, with both checkpoints |
+//! | too few cosignatures | `Policy` |
+
+mod api;
+mod cache;
+mod directory;
+mod error;
+mod files;
+mod fsck;
+mod http;
+mod memory;
+mod reader;
+mod source;
+
+#[cfg(test)]
+mod fake;
+
+pub use api::{Api, ApiError, BatchEntry, BatchUploaded, Uploaded, verify_proof};
+pub use cache::Cache;
+pub use directory::DirectorySource;
+pub use error::{Evidence, FetchError, ReadError};
+pub use fsck::{FsckOptions, FsckReport};
+pub use http::{HttpOptions, HttpSource};
+pub use memory::CheckpointMemory;
+pub use reader::{ConsistencyProof, MAX_CHECKPOINT_LEN, Reader, VerifiedCheckpoint};
+pub use source::Source;

@@ -1,1 +1,38 @@
 //! What may be logged: entry kinds, keys, signatures and their canonical bytes.
+//!
+//! A submitter's request goes through two steps. [`parse_request`] (Rekor v2) or [`parse_proposed_v1`] (Rekor v1) turns JSON into a
+//! [`Proposed`] entry whose parts are well formed and whose body fits into the log; [`Proposed::verify`] checks the signature and
+//! gives the [`Entry`], whose body is the leaf. A reader goes the other way: [`StoredEntry::parse`] takes a leaf apart, and accepts
+//! only the one spelling that the log would have written.
+//!
+//! Everything here is computation on bytes that are already in memory. Nothing reads a file, a clock or the network.
+
+mod artifact;
+mod canonical;
+mod certificate;
+mod client;
+mod der;
+mod digest;
+mod dsse;
+mod error;
+mod hashedrekord;
+mod json;
+mod key;
+mod pem;
+mod proposed;
+mod raw;
+mod request;
+mod stored;
+mod verifier;
+
+pub use artifact::{Hasher, artifact_digests};
+pub use client::{Ed25519Form, ed25519_form, hashedrekord_proposed_v1, hashedrekord_request};
+pub use digest::{Digest, DigestAlgorithm};
+pub use error::{EntryError, Excerpt, KeyError, PemError};
+pub use hashedrekord::{Entry, MAX_BODY_LEN, Proposed};
+pub use key::{KeyDetails, PublicKey};
+pub use proposed::parse_proposed_v1;
+pub use raw::raw_entry;
+pub use request::{Options, parse_request, parse_request_with};
+pub use stored::StoredEntry;
+pub use verifier::{Verifier, VerifierForm};

@@ -1,1 +1,104 @@
 //! Pending entries in; slots, tiles and a checkpoint out; recovery.
+//!
+//! The write protocol, one file a step:
+//!
+//! | file | step |
+//! |---|---|
+//! | `pool` | concurrent submissions share a batch |
+//! | `recover` | a cold start: the checkpoint, the right edge, what is unpublished |
+//! | `writer` | a batch takes the next slot; a loser folds the winner's and tries again |
+//! | `tip`, `chain` | what a warm writer knows, and how it grows by a slot |
+//! | `integrate` | tiles and bundles, a pure function of the slots |
+//! | `publish` | the checkpoint is signed and replaced |
+//! | `answer` | proofs, verified before anybody sees them |
+//! | `tidy` | what may go, goes; what is there is checked |
+//! | `rebuild` | after an unclean stop: objects that a power cut tore, from the slots |
+//!
+//! Nothing here reads the clock, the environment or a source of randomness: see [`Env`].
+
+mod answer;
+mod chain;
+mod dedup;
+mod error;
+mod history;
+mod init;
+mod integrate;
+mod pool;
+mod publish;
+mod read;
+mod rebuild;
+mod recover;
+mod slot;
+mod tidy;
+mod tip;
+mod writer;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tegula_tlog::{Hash, SigningKey, TreeSize};
+
+pub use answer::{Receipt, Round};
+pub use error::Error;
+pub use init::init;
+pub use pool::{Sequencer, Status};
+pub use rebuild::{RebuildReport, rebuild};
+pub use slot::{
+    Batch, MAX_HEADER_LEN, MAX_SLOT_BYTES, MAX_SLOT_ENTRIES, Run, SLOT_VERSION, Slot, SlotError,
+    SlotHeader,
+};
+pub use tidy::{Keep, TidyOptions, TidyReport};
+pub use writer::{Counters, Pending, Writer};
+
+/// The clock, randomness and waiting: what a simulation replaces.
+pub trait Env: Send + Sync + std::fmt::Debug {
+    /// Milliseconds since 1970-01-01 UTC.
+    fn now_ms(&self) -> u64;
+    /// 128 bits that no other writer draws.
+    fn random(&self) -> [u8; 16];
+    /// Waits between attempts.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
+}
+
+/// What a writer is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The log's keys, the Ed25519 key first. All are named as the origin.
+    pub signers: Vec<SigningKey>,
+    /// How many of the last leaves are searched for duplicates; 0 logs every entry anew.
+    pub dedup_window: u64,
+    /// Entries in one batch, at most; never above 16,384.
+    pub max_batch_entries: usize,
+    /// Bytes of the entries in one batch, at most; never above 8 MiB with their lengths.
+    pub max_batch_bytes: usize,
+    /// Entries that wait for a batch, at most; beyond that submissions are refused.
+    pub max_pending_entries: usize,
+    /// Bytes that wait for a batch, at most.
+    pub max_pending_bytes: usize,
+}
+
+impl Config {
+    /// The usual limits, with these keys.
+    pub fn new(signers: Vec<SigningKey>) -> Self {
+        Self {
+            signers,
+            dedup_window: 1 << 20,
+            max_batch_entries: 16_384,
+            // 8 MiB less two bytes of length for each of 16,384 entries.
+            max_batch_bytes: MAX_SLOT_BYTES - 2 * 16_384,
+            max_pending_entries: 65_536,
+            max_pending_bytes: 64 << 20,
+        }
+    }
+}
+
+/// A published checkpoint.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Published {
+    /// The signed note, as it stands in the store.
+    pub checkpoint: bytes::Bytes,
+    /// The tree's size.
+    pub size: TreeSize,
+    /// The tree's root.
+    pub root: Hash,
+}

@@ -1,0 +1,105 @@
+//! `tegula fsck`
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use serde_json::json;
+use tegula_client::{FsckOptions, FsckReport};
+
+use crate::commands::repair;
+use crate::context::Context;
+use crate::exit::CliError;
+use crate::log_source::LogPlace;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Make damaged objects again from the slots; only for a directory whose server is stopped
+    #[arg(long)]
+    repair: bool,
+
+    /// Threads that hash; as many as there are cores unless it is given
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
+    if args.repair {
+        let LogPlace::Directory(path) = cx.log_place()? else {
+            return Err(CliError::usage(
+                "--repair needs --log with the directory of the log",
+            ));
+        };
+        repair::run(&path, cx).await?;
+    }
+    let log = cx.open_log().await?;
+    let checkpoint = log.checkpoint(cx).await?;
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let bar = cx.output.progress(checkpoint.size().get(), "entries");
+    let report = log
+        .reader
+        .fsck(
+            &checkpoint,
+            FsckOptions {
+                threads: args.threads.map_or_else(cores, NonZeroUsize::get),
+                elapsed: Arc::clone(&cx.clock.elapsed),
+            },
+            |entries| bar.set_position(entries),
+        )
+        .await?;
+    bar.finish_and_clear();
+    print(cx, &report);
+    if report.problem_count == 0 {
+        return Ok(());
+    }
+    Err(CliError::verification(format!(
+        "the log is damaged: {} problems, the first is: {}",
+        report.problem_count,
+        report.problems.first().map_or("", String::as_str)
+    )))
+}
+
+fn print(cx: &Context, report: &FsckReport) {
+    let seconds = report.elapsed.as_secs_f64();
+    let bound = if report.bound_by_hashing() {
+        "hashing"
+    } else {
+        "reading"
+    };
+    if cx.output.is_json() {
+        cx.output.json(&json!({
+            "treeSize": report.size.to_string(),
+            "rootHash": report.root.to_string(),
+            "entries": report.entries.to_string(),
+            "tiles": report.tiles.to_string(),
+            "bundles": report.bundles.to_string(),
+            "bytes": report.bytes.to_string(),
+            "seconds": seconds,
+            "hashingSeconds": report.hashing.as_secs_f64(),
+            "readingSeconds": report.reading.as_secs_f64(),
+            "threads": report.threads,
+            "boundBy": bound,
+            "problemCount": report.problem_count.to_string(),
+            "problems": report.problems,
+        }));
+        return;
+    }
+    for problem in &report.problems {
+        cx.output.line(format!("Problem: {problem}"));
+    }
+    cx.output.line(format!(
+        "Checked: {} entries, {} bundles, {} tiles, {} bytes",
+        report.entries, report.bundles, report.tiles, report.bytes
+    ));
+    cx.output.line(format!("Tree Size: {}", report.size));
+    cx.output.line(format!("Root Hash: {}", report.root));
+    cx.output.line(format!(
+        "Time: {seconds:.3} s, {:.0} entries/s; {:.3} s hashing on {} threads, {:.3} s reading; bound by {bound}",
+        report.entries_per_second(),
+        report.hashing.as_secs_f64(),
+        report.threads,
+        report.reading.as_secs_f64(),
+    ));
+    if report.problem_count == 0 {
+        cx.output.line("The log is sound");
+    }
+}

@@ -1,0 +1,55 @@
+//! The commands, one file each.
+
+mod completions;
+mod entry;
+mod fsck;
+mod get;
+mod leaf;
+mod loginfo;
+mod logproof;
+mod man;
+mod proof;
+mod repair;
+mod upload;
+mod verify;
+
+use crate::context::Context;
+use crate::exit::CliError;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Log signatures of artifacts
+    Upload(upload::Args),
+    /// Read an entry, with proof that it is in the log
+    Get(get::Args),
+    /// Verify that artifacts with their signatures, or entries, are in the log
+    Verify(verify::Args),
+    /// Verify the log's checkpoint, and that it goes on from the last one seen
+    Loginfo(loginfo::Args),
+    /// Prove that a smaller tree is the beginning of a larger one
+    Logproof(logproof::Args),
+    /// Write and check proofs that need no log to be checked
+    Proof(proof::Args),
+    /// Hash the whole log again
+    Fsck(fsck::Args),
+    /// Write shell completions
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
+}
+
+impl Command {
+    pub(crate) async fn run(self, cx: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Upload(args) => upload::run(args, cx).await,
+            Self::Get(args) => get::run(args, cx).await,
+            Self::Verify(args) => verify::run(args, cx).await,
+            Self::Loginfo(args) => loginfo::run(args, cx).await,
+            Self::Logproof(args) => logproof::run(args, cx).await,
+            Self::Proof(args) => proof::run(args, cx).await,
+            Self::Fsck(args) => fsck::run(args, cx).await,
+            Self::Completions(args) => completions::run(&args, cx),
+            Self::Man(args) => man::run(&args, cx),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `tegula fsck --repair`: damaged objects made again from the slots.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::json;
+use tegula_sequencer::{Config, RebuildReport, rebuild};
+use tegula_storage::{Condition, Directory, DirectoryOptions, ObjectPath, Store};
+use tegula_tlog::{LogDescription, SigningKey};
+
+use crate::context::Context;
+use crate::exit::CliError;
+
+/// Rebuilds every object of the log in `root` that the slots still cover, whatever was synced.
+///
+/// This is what the server does after an unclean stop, but from the first slot on. So the directory is marked as stopped uncleanly,
+/// which also keeps servers out until the end; if this fails, the next server finds the mark and rebuilds by itself.
+pub(crate) async fn run(root: &Path, cx: &Context) -> Result<(), CliError> {
+    let signers = signers(root)?;
+    let log_id = signers
+        .first()
+        .map(|signer| signer.verifier().full_key_id())
+        .ok_or_else(|| CliError::usage("the log has no key"))?;
+    mark_unclean(root)?;
+    let store = Directory::open(root, DirectoryOptions::default()).map_err(CliError::io)?;
+    if store.condition() != Condition::Unclean {
+        store.close().await.map_err(CliError::io)?;
+        return Err(CliError::io(format!(
+            "{} is in use: stop the server before --repair",
+            root.display()
+        )));
+    }
+    let outcome = rebuild_all(&store, signers, log_id).await;
+    if outcome.is_ok() {
+        store.recovered().await.map_err(CliError::io)?;
+    }
+    // An unclean store keeps its mark.
+    store.close().await.map_err(CliError::io)?;
+    let report = outcome?;
+    if cx.output.is_json() {
+        cx.output.json(&json!({"repaired": {
+            "from": report.from.to_string(),
+            "to": report.to.to_string(),
+            "slots": report.slots.to_string(),
+            "sound": report.sound.to_string(),
+            "missing": report.missing.to_string(),
+            "damaged": report.torn.to_string(),
+        }}));
+    } else {
+        cx.output.line(format!(
+            "Repaired: {} missing and {} damaged objects, from {} slots that cover the entries {} to {}",
+            report.missing, report.torn, report.slots, report.from, report.to
+        ));
+    }
+    Ok(())
+}
+
+async fn rebuild_all(
+    store: &Directory,
+    signers: Vec<SigningKey>,
+    log_id: [u8; 32],
+) -> Result<RebuildReport, CliError> {
+    // Rebuilding begins at `base`, below which all was synced once; what is damaged now may be older.
+    let base = ObjectPath::private("base").map_err(CliError::io)?;
+    let kept = store.read(&base).await.map_err(CliError::io)?;
+    store.remove(&base).await.map_err(CliError::io)?;
+    let outcome = rebuild(store, &Config::new(signers), log_id).await;
+    if let (Err(_), Some(kept)) = (&outcome, kept) {
+        store
+            .replace(&base, None, kept.bytes)
+            .await
+            .map_err(CliError::io)?;
+    }
+    // Otherwise it stays away until a server writes it: what was rebuilt is not synced before the store is closed.
+    outcome.map_err(|error| CliError::verification(format!("cannot repair: {error}")))
+}
+
+/// The log's keys, in the order of its description.
+fn signers(root: &Path) -> Result<Vec<SigningKey>, CliError> {
+    let description = root.join("public/log.json");
+    let failed = |path: &Path, error: &dyn ToString| {
+        CliError::io(format!("{}: {}", path.display(), error.to_string()))
+    };
+    let bytes = fs::read(&description).map_err(|error| failed(&description, &error))?;
+    let parsed = LogDescription::parse(&bytes).map_err(|error| failed(&description, &error))?;
+    let directory = root.join("private/keys");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&directory).map_err(|error| failed(&directory, &error))? {
+        let path = entry.map_err(|error| failed(&directory, &error))?.path();
+        if path.extension().is_some_and(|extension| extension == "pem") {
+            let pem = fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
+            let key = SigningKey::from_pkcs8_pem(&parsed.origin, &pem)
+                .map_err(|error| failed(&path, &error))?;
+            found.push((key.verifier().to_string(), key));
+        }
+    }
+    parsed
+        .keys
+        .iter()
+        .map(|vkey| {
+            let key = found.iter().find(|(name, _)| name == vkey);
+            key.map(|(_, key)| key.clone()).ok_or_else(|| {
+                CliError::usage(format!("{} has no key for {vkey}", directory.display()))
+            })
+        })
+        .collect()
+}
+
+fn mark_unclean(root: &Path) -> Result<(), CliError> {
+    let mark = root.join("private/dirty");
+    match fs::File::create_new(&mark).and_then(|file| file.sync_all()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(CliError::io(format!("{}: {error}", mark.display()))),
+    }
+}

@@ -1,0 +1,278 @@
+//! What makes the command say no: policies, memory, and how it says it.
+
+mod support;
+
+use std::fs;
+
+use support::{World, files, server};
+use tegula_tlog::{Edge, leaf_hash};
+
+#[test]
+fn a_log_that_shrank_is_an_alarm_and_the_evidence_is_kept() {
+    let world = World::new();
+    world.tegula(&["loginfo"]).ok();
+    let backup = World {
+        entries: world.entries.clone(),
+        ..World::empty(1)
+    };
+    backup.publish(100);
+    fs::remove_dir_all(world.log()).unwrap();
+    fs::rename(backup.log(), world.log()).unwrap();
+    let outcome = world.tegula(&["loginfo", "--json"]);
+    assert!(
+        outcome.stdout.starts_with(
+            r#"{"error":{"code":5,"kind":"misbehaviour","message":"log misbehaviour: "#
+        ),
+        "{outcome:?}"
+    );
+    let error = outcome.error(5);
+    assert!(
+        error.contains("signed checkpoints of size 300 and 100 that show that the log has shrunk"),
+        "{error}"
+    );
+    let kept: Vec<_> = files(&world.path(".local/state/tegula"))
+        .into_iter()
+        .filter(|file| file.to_str().unwrap().contains("/evidence/"))
+        .collect();
+    assert_eq!(kept.len(), 2);
+    for file in kept {
+        assert!(error.contains(file.to_str().unwrap()), "{error}");
+        assert!(
+            fs::read_to_string(file)
+                .unwrap()
+                .starts_with("log.example\n")
+        );
+    }
+}
+
+#[test]
+fn a_fork_is_an_alarm() {
+    let mut world = World::new();
+    world.tegula(&["loginfo"]).ok();
+    world.entries[0] = b"another history".to_vec();
+    world.publish(300);
+    let error = world.tegula(&["get", "--log-index", "1"]).error(5);
+    assert!(error.contains("have different roots"), "{error}");
+}
+
+#[test]
+fn an_old_copy_is_stale_and_no_alarm() {
+    let world = World::new();
+    world.tegula(&["loginfo"]).ok();
+    let leaves: Vec<_> = world.entries[..200]
+        .iter()
+        .map(|entry| leaf_hash(entry))
+        .collect();
+    let mut edge = Edge::empty();
+    edge.grow(&leaves).unwrap();
+    world.put("checkpoint", &world.checkpoint(&edge));
+    let outcome = world.tegula(&["loginfo"]);
+    assert!(
+        outcome
+            .stderr
+            .contains("is stale: it shows size 200, size 300 was seen before"),
+        "{outcome:?}"
+    );
+    assert!(outcome.ok().contains("Tree Size: 300\n"));
+    let json = world.tegula(&["loginfo", "--json"]).ok();
+    assert!(json.contains("\"stale\":true"), "{json}");
+}
+
+#[test]
+fn a_quorum_that_is_not_met_has_a_code_of_its_own() {
+    let world = World::new();
+    let witness = World::empty(8).vkey();
+    let policy = format!("log {}\nwitness w {witness}\nquorum w\n", world.vkey());
+    fs::write(world.path("policy"), policy).unwrap();
+    let named = ["--log", "log", "--policy", "policy", "loginfo"];
+    world.run(&named).error(6);
+    fs::write(
+        world.path("policy"),
+        format!("log {}\nquorum none\n", world.vkey()),
+    )
+    .unwrap();
+    world.run(&named).ok();
+    fs::write(world.path("policy"), "nonsense\n").unwrap();
+    let outcome = world.run(&named);
+    assert_eq!(outcome.code, 2, "{outcome:?}");
+}
+
+#[test]
+fn a_tampered_log_does_not_verify() {
+    let world = World::new();
+    let path = world.log().join("public/tile/entries/000");
+    let mut bundle = fs::read(&path).unwrap();
+    bundle[4] ^= 1;
+    fs::write(&path, bundle).unwrap();
+    let error = world.tegula(&["get", "--log-index", "0"]).error(4);
+    assert_eq!(
+        error,
+        "tile/entries/000 of the log holds another entry 0 than the tree has"
+    );
+    let stranger = World::empty(9).vkey();
+    world
+        .run(&["--log", "log", "--log-key", &stranger, "loginfo"])
+        .error(4);
+}
+
+#[test]
+fn wrong_use_is_told_in_one_line_and_in_json() {
+    let world = World::new();
+    assert_eq!(
+        world.run(&["loginfo"]).error(2),
+        "no log is named: pass --log URL or --log DIRECTORY, or set TEGULA_LOG"
+    );
+    let outcome = world.run(&["loginfo", "--json"]);
+    assert_eq!(
+        outcome.stdout,
+        "{\"error\":{\"code\":2,\"kind\":\"usage\",\"message\":\"no log is named: pass --log URL or --log DIRECTORY, or set TEGULA_LOG\"}}\n"
+    );
+    let outcome = world.run(&["--format=json", "nonsense"]);
+    assert!(
+        outcome
+            .stdout
+            .starts_with(r#"{"error":{"code":2,"kind":"usage","message":"unrecognized subcommand"#),
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.code, 2);
+    for (args, code, expected) in [
+        (
+            &["get", "--log-index", "x"][..],
+            2,
+            "invalid value 'x' for '--log-index <INDEX>'",
+        ),
+        (&["get", "--log-index", "01"], 2, "invalid value '01'"),
+        (&["verify", "artifact"], 2, "--public-key must be given"),
+        (
+            &["verify", "absent", "--public-key", "key.pub"],
+            1,
+            "error: absent: No such file",
+        ),
+        (
+            &["verify", "artifact", "--public-key", "artifact"],
+            2,
+            "artifact: public key ",
+        ),
+        (
+            &[
+                "verify",
+                "artifact",
+                "--public-key",
+                "key.pub",
+                "--type",
+                "rekord",
+            ],
+            2,
+            "\"rekord\" is not hashedrekord",
+        ),
+        (
+            &["upload", "artifact", "--public-key", "key.pub"],
+            2,
+            "log is a directory: to upload, run `tegula serve log`",
+        ),
+    ] {
+        let outcome = world.tegula(args);
+        assert_eq!(outcome.code, code, "{outcome:?}");
+        assert!(outcome.stderr.contains(expected), "{args:?}: {outcome:?}");
+    }
+    let error = world.run(&["--log", "absent", "loginfo"]).error(1);
+    assert!(error.starts_with("absent: No such file"), "{error}");
+    let error = world.run(&["--log", "s3://bucket", "loginfo"]).error(2);
+    assert!(error.contains("is not a log"), "{error}");
+}
+
+#[test]
+fn a_directory_without_a_log_is_no_log() {
+    let world = World::new();
+    fs::create_dir(world.path("nothing")).unwrap();
+    let error = world.run(&["--log", "nothing", "loginfo"]).error(3);
+    assert!(error.contains("has no log.json"), "{error}");
+    let error = world
+        .run(&["--log", "nothing", "--log-key", &world.vkey(), "loginfo"])
+        .error(1);
+    assert!(error.contains("has no checkpoint"), "{error}");
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let world = World::new();
+    let config = format!(
+        "log = \"absent-file\"\nlog-key = [\"{}\"]\n[get]\nlog-index = 7\n",
+        world.vkey()
+    );
+    fs::create_dir_all(world.path(".config/tegula")).unwrap();
+    fs::write(world.path(".config/tegula/config.toml"), &config).unwrap();
+    let error = world.run(&["get"]).error(1);
+    assert!(error.starts_with("absent-file"), "{error}");
+    let error = world
+        .run_with(&["get"], &[("TEGULA_LOG", "absent-env")], b"")
+        .error(1);
+    assert!(error.starts_with("absent-env"), "{error}");
+    let outcome = world.run_with(
+        &["get", "--log", "log"],
+        &[("TEGULA_LOG", "absent-env")],
+        b"",
+    );
+    assert!(outcome.ok().starts_with("Index: 7\n"));
+
+    fs::write(world.path("other.toml"), "log = 'log'\njson = true\n").unwrap();
+    let key = ["--log-key", &world.vkey(), "--config", "other.toml"].map(str::to_owned);
+    let args: Vec<&str> = key
+        .iter()
+        .map(String::as_str)
+        .chain(["get", "--log-index", "1"])
+        .collect();
+    assert!(world.run(&args).ok().starts_with('{'));
+    fs::write(world.path("other.toml"), "lgo = 'log'\n").unwrap();
+    assert_eq!(
+        world.run(&args).error(2),
+        "other.toml: there is no flag --lgo"
+    );
+    let error = world.run(&["--config", "absent.toml", "get"]).error(2);
+    assert!(error.starts_with("absent.toml: "), "{error}");
+}
+
+#[test]
+fn state_and_cache_are_where_they_are_told_to_be() {
+    let world = World::new();
+    let (url, asked) = server::serve(&world);
+    let vkey = world.vkey();
+    let get = |more: &[&str]| {
+        let named = ["--log", &url, "--log-key", &vkey, "get", "--log-index", "0"];
+        world.run(&[&named, more].concat()).ok()
+    };
+    let kept = ["--state", "s", "--cache", "c"];
+    let text = get(&kept);
+    assert!(text.starts_with("Index: 0\n"), "{text}");
+    assert!(!world.path(".local").exists() && !world.path(".cache").exists());
+    assert!(!files(&world.path("s")).is_empty() && !files(&world.path("c")).is_empty());
+
+    asked.lock().unwrap().clear();
+    assert_eq!(get(&kept), text);
+    assert_eq!(
+        *asked.lock().unwrap(),
+        ["/checkpoint"],
+        "verified tiles are not fetched again"
+    );
+    for file in files(&world.path("c")) {
+        fs::write(file, b"corrupted").unwrap();
+    }
+    assert_eq!(get(&kept), text);
+
+    get(&["--state", "s", "--no-cache"]);
+    assert!(!world.path(".cache").exists());
+    get(&[]);
+    assert!(world.path(".cache/tegula").exists() && world.path(".local/state/tegula").exists());
+}
+
+#[test]
+fn completions_and_manual_pages_are_written() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(world.run(&["completions", shell]).ok().contains("tegula"));
+    }
+    assert!(world.run(&["man"]).ok().contains(".TH tegula 1"));
+    fs::create_dir(world.path("man")).unwrap();
+    world.run(&["man", "--out", "man"]).ok();
+    assert!(world.path("man/tegula-verify.1").exists());
+}

@@ -1,0 +1,47 @@
+//! The first objects of a log.
+
+use bytes::Bytes;
+use tegula_storage::{ObjectPath, Replaced, Store};
+use tegula_tlog::{LogDescription, SigningKey, TreeSize, empty_root};
+
+use crate::error::Error;
+use crate::publish::{checkpoint_path, sign};
+
+/// Makes a log: `log.json`, and a signed checkpoint of size 0. A store with a checkpoint is refused.
+///
+/// A crash in the middle leaves a store without a checkpoint, in which this may be called again.
+pub async fn init(
+    store: &dyn Store,
+    signers: &[SigningKey],
+    description: &LogDescription,
+) -> Result<(), Error> {
+    let checkpoint = checkpoint_path()?;
+    if store.read(&checkpoint).await?.is_some() || !store.slots(0, 1).await?.is_empty() {
+        return Err(Error::Rejected(
+            "there is a log already, expected an empty store".to_owned(),
+        ));
+    }
+    let json = Bytes::from(description.to_json());
+    let path = description_path()?;
+    let found = store.read(&path).await?;
+    let version = found.as_ref().map(|object| &object.version);
+    if store.replace(&path, version, json).await? == Replaced::Changed {
+        return Err(taken());
+    }
+    store.sync(std::slice::from_ref(&path)).await?;
+    let note = sign(signers, TreeSize::ZERO, empty_root())?;
+    if store.replace(&checkpoint, None, note).await? == Replaced::Changed {
+        return Err(taken());
+    }
+    store.sync(std::slice::from_ref(&checkpoint)).await?;
+    Ok(())
+}
+
+/// Where the description of the log is.
+pub(crate) fn description_path() -> Result<ObjectPath, Error> {
+    ObjectPath::public("log.json").map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+fn taken() -> Error {
+    Error::Rejected("another process is making a log here".to_owned())
+}

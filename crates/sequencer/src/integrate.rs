@@ -1,0 +1,86 @@
+//! Tiles and bundles: a pure function of the slots, which any writer may write, at any time, again.
+
+use bytes::Bytes;
+use tegula_storage::{Created, ObjectPath, Store, StoreError};
+use tegula_tlog::TilePath;
+
+use crate::error::Error;
+use crate::read::{self, MAX_READS};
+use crate::writer::{Writer, backoff, cold};
+
+impl Writer {
+    /// Writes everything that the tip's checkpoint needs. When it returns all of it can be read.
+    ///
+    /// A crash in the middle leaves objects that are right and that nobody refers to yet.
+    pub(crate) async fn integrate(&mut self) -> Result<(), Error> {
+        let objects = self.chain.as_ref().ok_or_else(cold)?.objects_owed();
+        self.write_objects(objects).await?;
+        if let Some(chain) = &mut self.chain {
+            chain.settle_full_objects();
+        }
+        Ok(())
+    }
+
+    /// Writes the full objects that slots completed so far, so that they need not be held.
+    pub(crate) async fn integrate_full(&mut self) -> Result<(), Error> {
+        let objects = self.chain.as_ref().ok_or_else(cold)?.full_objects_owed();
+        self.write_objects(objects).await?;
+        if let Some(chain) = &mut self.chain {
+            chain.settle_full_objects();
+        }
+        Ok(())
+    }
+
+    async fn write_objects(&self, tiles: Vec<(TilePath, Bytes)>) -> Result<(), Error> {
+        let mut missing: Vec<(ObjectPath, Bytes)> = Vec::with_capacity(tiles.len());
+        for (path, bytes) in tiles {
+            missing.push((read::tile(&path)?, bytes));
+        }
+        let mut last = String::new();
+        for round in 0..MAX_ROUNDS {
+            if round > 0 {
+                self.env.sleep(backoff(round)).await;
+            }
+            let outcomes = self.store.create_many(missing.clone()).await;
+            let mut again = Vec::new();
+            for ((path, bytes), outcome) in missing.into_iter().zip(outcomes) {
+                match outcome {
+                    Ok(Created::Created) => {}
+                    Ok(Created::Exists) => compare(self.store.as_ref(), &path, &bytes).await?,
+                    // Creating the same bytes again is harmless, whatever became of the first.
+                    Err(error @ (StoreError::Refused(_) | StoreError::Unknown(_))) => {
+                        last = format!("{path}: {error}");
+                        again.push((path, bytes));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if again.is_empty() {
+                return Ok(());
+            }
+            missing = again;
+        }
+        Err(Error::Unavailable(last))
+    }
+}
+
+/// Where an object exists its bytes have to be these. A difference is corruption, but one
+/// bad read is not.
+async fn compare(store: &dyn Store, path: &ObjectPath, bytes: &Bytes) -> Result<(), Error> {
+    for _ in 0..MAX_READS {
+        match store.read(path).await? {
+            Some(object) if object.bytes == *bytes => return Ok(()),
+            Some(_) => {}
+            None => {
+                return Err(Error::Unavailable(format!(
+                    "{path} exists and cannot be read"
+                )));
+            }
+        }
+    }
+    Err(Error::Corrupt(format!(
+        "{path} differs from what the slots say"
+    )))
+}
+
+const MAX_ROUNDS: u32 = 4;

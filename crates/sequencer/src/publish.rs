@@ -1,0 +1,185 @@
+//! The checkpoint: signed, and replaced if it is what was built on.
+
+use bytes::Bytes;
+use tegula_storage::{ObjectPath, Replaced, StoreError, Version};
+use tegula_tlog::{Checkpoint, Hash, SigningKey, TreeSize};
+
+use crate::Published;
+use crate::chain::Place;
+use crate::error::Error;
+use crate::read::MAX_READS;
+use crate::writer::{Writer, backoff, cold};
+
+impl Writer {
+    /// Publishes the tip unless a published checkpoint covers these entries already.
+    pub(crate) async fn publish_over(&mut self, places: &[Place]) -> Result<(), Error> {
+        let chain = self.chain.as_ref().ok_or_else(cold)?;
+        let published = chain.published().size.get();
+        if places.iter().all(|place| place.index.get() < published) {
+            return Ok(());
+        }
+        self.publish().await
+    }
+
+    /// When it returns, a checkpoint is published that covers the tip as it was at the call.
+    pub(crate) async fn publish(&mut self) -> Result<(), Error> {
+        let goal = self.chain.as_ref().ok_or_else(cold)?.size();
+        let mut last = String::new();
+        for round in 0..MAX_ROUNDS {
+            if round > 1 {
+                self.env.sleep(backoff(round)).await;
+            }
+            let chain = self.chain.as_ref().ok_or_else(cold)?;
+            if chain.published().size >= goal {
+                return Ok(());
+            }
+            if chain.version().is_none() {
+                self.observe_checkpoint().await?;
+                continue;
+            }
+            // Every object first: a signature promises that they can be read.
+            self.integrate().await?;
+            match self.replace_checkpoint().await {
+                Ok(()) => return Ok(()),
+                Err(NotReplaced::Changed) => {}
+                Err(NotReplaced::Failed(reason)) => last = reason,
+                Err(NotReplaced::Error(error)) => return Err(error),
+            }
+            self.observe_checkpoint().await?;
+        }
+        Err(Error::Unavailable(format!(
+            "the checkpoint could not be replaced: {last}"
+        )))
+    }
+
+    /// Signs the tip over the published checkpoint, which is a boundary of the chain.
+    async fn replace_checkpoint(&mut self) -> Result<(), NotReplaced> {
+        let chain = self.chain.as_ref().ok_or_else(cold)?;
+        let (size, root) = (chain.size(), chain.root());
+        let checkpoint = sign(&self.config.signers, size, root)?;
+        let path = checkpoint_path()?;
+        let replaced = self
+            .store
+            .replace(&path, chain.version(), checkpoint.clone())
+            .await;
+        match replaced {
+            Ok(Replaced::Replaced) => {
+                self.counters.published += 1;
+                self.strays = 0;
+                let published = Published {
+                    checkpoint,
+                    size,
+                    root,
+                };
+                self.accept(published, None);
+                Ok(())
+            }
+            Ok(Replaced::Changed) => Err(NotReplaced::Changed),
+            Err(error @ (StoreError::Refused(_) | StoreError::Unknown(_))) => {
+                Err(NotReplaced::Failed(error.to_string()))
+            }
+            Err(error) => Err(NotReplaced::Error(error.into())),
+        }
+    }
+
+    /// Reads the published checkpoint and accepts it if it is a boundary of the chain, for which
+    /// the chain is followed as far as it goes. If it is not, all state is dropped and read anew;
+    /// if that happens again the writer stops: somebody signs another history.
+    async fn observe_checkpoint(&mut self) -> Result<(), Error> {
+        let (published, version) = self.read_checkpoint().await?;
+        loop {
+            let chain = self.chain.as_ref().ok_or_else(cold)?;
+            if chain.size() >= published.size {
+                break;
+            }
+            if !self.fold_next().await? {
+                break;
+            }
+        }
+        let chain = self.chain.as_ref().ok_or_else(cold)?;
+        if chain.has_boundary(published.size, &published.root) {
+            self.strays = 0;
+            self.accept(published, Some(version));
+            return Ok(());
+        }
+        self.strays += 1;
+        if self.strays > 1 {
+            return Err(Error::Corrupt(format!(
+                "the published checkpoint of size {} and root {} is not where a slot of this chain ends",
+                published.size, published.root
+            )));
+        }
+        Box::pin(self.cold_start()).await
+    }
+
+    /// Reads and verifies the published checkpoint.
+    pub(crate) async fn read_checkpoint(&self) -> Result<(Published, Version), Error> {
+        let path = checkpoint_path()?;
+        let mut problem = String::new();
+        for _ in 0..MAX_READS {
+            let Some(object) = self.store.read(&path).await? else {
+                return Err(Error::Corrupt(
+                    "there is no checkpoint, which is never an empty log".to_owned(),
+                ));
+            };
+            match Checkpoint::open(&object.bytes, &self.keys) {
+                Ok((checkpoint, _)) => {
+                    let published = Published {
+                        checkpoint: object.bytes,
+                        size: checkpoint.size,
+                        root: checkpoint.root,
+                    };
+                    return Ok((published, object.version));
+                }
+                Err(error) => problem = error.to_string(),
+            }
+        }
+        Err(Error::Corrupt(format!(
+            "the published checkpoint: {problem}"
+        )))
+    }
+
+    fn accept(&mut self, published: Published, version: Option<Version>) {
+        if let Some(chain) = &mut self.chain {
+            chain.set_published(published, version);
+        }
+    }
+}
+
+/// Signs a tree head with all keys of the log. Only for what is durably ordered.
+pub(crate) fn sign(
+    signers: &[SigningKey],
+    size: TreeSize,
+    root: Hash,
+) -> Result<Bytes, Error> {
+    let origin = signers.first().ok_or_else(cold)?.name().to_owned();
+    let signers: Vec<_> = signers.iter().collect();
+    let note = Checkpoint {
+        origin,
+        size,
+        root,
+        extensions: Vec::new(),
+    }
+    .sign(&signers)
+    .map_err(|error| Error::Corrupt(format!("signing a checkpoint: {error}")))?;
+    Ok(Bytes::from(note.to_bytes()))
+}
+
+/// Where the checkpoint is.
+pub(crate) fn checkpoint_path() -> Result<ObjectPath, Error> {
+    ObjectPath::public("checkpoint").map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+enum NotReplaced {
+    Changed,
+    Failed(String),
+    Error(Error),
+}
+
+impl From<Error> for NotReplaced {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+const MAX_ROUNDS: u32 = 8;

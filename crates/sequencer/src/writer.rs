@@ -1,0 +1,427 @@
+//! A batch takes the next slot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tegula_storage::{SlotCreated, Store, StoreError};
+use tegula_tlog::{Hash, VerifierKey, leaf_hash};
+use tracing::{info, warn};
+
+use crate::answer::Round;
+use crate::chain::{Backlog, Chain, Plan};
+use crate::error::Error;
+use crate::read::MAX_READS;
+use crate::slot::{Slot, SlotError};
+use crate::tip::FoldError;
+use crate::{Config, Env, Published};
+
+/// Slots beyond the published checkpoint, at most, before nothing more is taken.
+pub(crate) const MAX_BACKLOG: Backlog = Backlog {
+    slots: 64,
+    bytes: 64 << 20,
+};
+
+/// An entry that waits for its place.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// The entry.
+    pub entry: Bytes,
+    /// Its leaf hash.
+    pub leaf: Hash,
+}
+
+impl Pending {
+    /// Hashes the entry.
+    pub fn new(entry: Bytes) -> Self {
+        let leaf = leaf_hash(&entry);
+        Self { entry, leaf }
+    }
+}
+
+/// One writer of a log: it commits one batch at a time, and any number of writers may work on one store.
+#[derive(Debug)]
+pub struct Writer {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) config: Config,
+    pub(crate) keys: Vec<VerifierKey>,
+    pub(crate) log_id: [u8; 32],
+    /// What is known of the log; `None` before a cold start.
+    pub(crate) chain: Option<Chain>,
+    /// A slot that was sent and whose fate is not known. Its bytes, and no others, are sent again
+    /// until its name is seen held: a second attempt next to it could log the batch twice.
+    unresolved: Option<Attempt>,
+    /// How often the published checkpoint was not a boundary of the chain, since it last was.
+    pub(crate) strays: u32,
+    /// Why this writer stopped for good.
+    stopped: Option<Error>,
+    pub(crate) counters: Counters,
+}
+
+/// What a writer did, for metrics.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Slots of one's own that stand.
+    pub slots: u64,
+    /// Slots of other writers that were folded.
+    pub folded: u64,
+    /// Entries that were new.
+    pub entries: u64,
+    /// Entries that were in the log already.
+    pub duplicates: u64,
+    /// Checkpoints published.
+    pub published: u64,
+    /// Cold starts.
+    pub cold_starts: u64,
+    /// Batches that failed.
+    pub failures: u64,
+}
+
+/// A slot that is being written.
+#[derive(Clone, Debug)]
+struct Attempt {
+    start: u64,
+    id: [u8; 16],
+    bytes: Bytes,
+}
+
+/// What became of an attempt.
+enum Taken {
+    /// It stands.
+    Ours,
+    /// Another writer's slot has the name.
+    Theirs(Slot),
+    /// The name was taken, and what took it is covered by a checkpoint and gone.
+    Covered,
+}
+
+impl Writer {
+    /// A writer that knows nothing yet.
+    pub fn new(store: Arc<dyn Store>, env: Arc<dyn Env>, config: Config) -> Result<Self, Error> {
+        let keys: Vec<_> = config.signers.iter().map(|key| key.verifier()).collect();
+        let Some(first) = keys.first() else {
+            return Err(Error::Rejected(
+                "no log key, expected an Ed25519 key".to_owned(),
+            ));
+        };
+        Ok(Self {
+            log_id: first.full_key_id(),
+            store,
+            env,
+            config,
+            keys,
+            chain: None,
+            unresolved: None,
+            strays: 0,
+            stopped: None,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Gets to know the log, and publishes what earlier writers left unpublished.
+    pub async fn start(&mut self) -> Result<(), Error> {
+        self.guard(None).await.map(|_| ())
+    }
+
+    /// Commits one batch: orders it, integrates it, publishes it. What is returned was published.
+    ///
+    /// After an error but [`Error::Rejected`] the batch may be logged or not; submitting it again
+    /// is safe where duplicates are recognised.
+    pub async fn commit(&mut self, batch: &[Pending]) -> Result<Round, Error> {
+        let round = self.guard(Some(batch)).await?;
+        round.ok_or_else(|| Error::Rejected("an empty batch".to_owned()))
+    }
+
+    /// The newest published checkpoint that this writer knows.
+    pub fn published(&self) -> Option<&Published> {
+        self.chain.as_ref().map(Chain::published)
+    }
+
+    /// What it did so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Slots that are ordered and not published.
+    pub fn unpublished_slots(&self) -> u64 {
+        self.chain.as_ref().map_or(0, |chain| chain.backlog().slots)
+    }
+
+    /// After any failure nothing that was known is believed: the next batch starts cold.
+    async fn guard(&mut self, batch: Option<&[Pending]>) -> Result<Option<Round>, Error> {
+        if let Some(reason) = &self.stopped {
+            return Err(reason.clone());
+        }
+        let result = match batch {
+            None => self.warm().await.map(|()| None),
+            Some(batch) => self.try_commit(batch).await,
+        };
+        if let Err(error) = &result {
+            self.counters.failures += 1;
+            match error {
+                Error::Rejected(_) | Error::Overloaded { .. } => {}
+                Error::Unavailable(_) => self.chain = None,
+                Error::Corrupt(_) | Error::Fatal(_) => {
+                    self.chain = None;
+                    self.stopped = Some(error.clone());
+                }
+            }
+        }
+        result
+    }
+
+    async fn try_commit(&mut self, batch: &[Pending]) -> Result<Option<Round>, Error> {
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        for _ in 0..MAX_RACES {
+            self.warm().await?;
+            self.reduce_backlog().await?;
+            let ids = [self.env.random(), self.env.random()];
+            let now = self.env.now_ms();
+            let chain = self.chain.as_ref().ok_or_else(cold)?;
+            match chain.plan(batch, &self.config, &self.log_id, ids, now)? {
+                Plan::Nothing(places) => {
+                    self.publish_over(&places).await?;
+                    self.counters.duplicates += places.len() as u64;
+                    return self.answer(batch, places, None).await.map(Some);
+                }
+                Plan::Slot(planned) => {
+                    let attempt = Attempt {
+                        start: chain.size().get(),
+                        id: ids[0],
+                        bytes: planned.bytes.clone(),
+                    };
+                    match self.take(attempt).await? {
+                        Taken::Ours => {
+                            let chain = self.chain.as_mut().ok_or_else(cold)?;
+                            let (places, growth) = chain.advance(*planned);
+                            let known = places.iter().filter(|place| place.duplicate).count();
+                            self.counters.slots += 1;
+                            self.counters.entries += (places.len() - known) as u64;
+                            self.counters.duplicates += known as u64;
+                            self.publish_over(&places).await?;
+                            return self.answer(batch, places, Some(growth)).await.map(Some);
+                        }
+                        Taken::Theirs(slot) => self.follow(&slot).await?,
+                        Taken::Covered => self.chain = None,
+                    }
+                }
+            }
+        }
+        Err(Error::Unavailable(format!(
+            "{MAX_RACES} slots in a row went to other writers"
+        )))
+    }
+
+    /// Makes sure that the chain is known, nothing sent is unresolved, and what is ordered is
+    /// published.
+    pub(crate) async fn warm(&mut self) -> Result<(), Error> {
+        for _ in 0..MAX_COLD_STARTS {
+            if self.chain.is_some() {
+                return Ok(());
+            }
+            self.cold_start().await?;
+            let tip = self.chain.as_ref().ok_or_else(cold)?.size().get();
+            if let Some(attempt) = self.unresolved.clone() {
+                if attempt.start > tip {
+                    return Err(Error::Corrupt(format!(
+                        "the store held slots up to size {} and now ends at {tip}",
+                        attempt.start
+                    )));
+                }
+                if attempt.start == tip {
+                    info!(start = attempt.start, "resolving an unanswered slot");
+                    match self.take(attempt.clone()).await? {
+                        Taken::Ours => {
+                            let slot = Slot::parse(attempt.start, &attempt.bytes);
+                            self.follow(&slot.map_err(malformed)?).await?;
+                        }
+                        Taken::Theirs(slot) => self.follow(&slot).await?,
+                        Taken::Covered => self.chain = None,
+                    }
+                } else {
+                    // A slot reaches past its start, so its name is held: by it or by another.
+                    self.unresolved = None;
+                }
+            }
+            if self.chain.is_some() {
+                self.publish().await?;
+            }
+        }
+        Err(Error::Unavailable(
+            "slots were covered while the log was being read".to_owned(),
+        ))
+    }
+
+    /// Sends a slot until its name is seen held.
+    async fn take(&mut self, attempt: Attempt) -> Result<Taken, Error> {
+        let start = attempt.start;
+        let mut ambiguous = self.unresolved.is_some();
+        self.unresolved = Some(attempt.clone());
+        let mut last = None;
+        for round in 0..MAX_SENDS {
+            if round > 0 {
+                self.env.sleep(backoff(round)).await;
+            }
+            let seen = match self.store.create_slot(start, attempt.bytes.clone()).await {
+                Ok(SlotCreated::Created) => {
+                    self.unresolved = None;
+                    return Ok(Taken::Ours);
+                }
+                Ok(SlotCreated::BelowFloor) => {
+                    self.unresolved = None;
+                    return Ok(Taken::Covered);
+                }
+                // The refusal may be one's own earlier write arriving twice: only the slot tells.
+                Ok(SlotCreated::Exists) => true,
+                Err(StoreError::Refused(reason)) => {
+                    last = Some(reason.to_string());
+                    continue;
+                }
+                Err(StoreError::Unknown(reason)) => {
+                    last = Some(reason.to_string());
+                    ambiguous = true;
+                    false
+                }
+                Err(error @ (StoreError::Invalid(_) | StoreError::Fatal(_))) => {
+                    return Err(error.into());
+                }
+            };
+            match self.read_slot(start).await {
+                Ok(Some(slot)) => {
+                    self.unresolved = None;
+                    return Ok(match slot {
+                        slot if slot.entries.is_none() => Taken::Covered,
+                        slot if slot.header.attempt == attempt.id => Taken::Ours,
+                        slot => Taken::Theirs(slot),
+                    });
+                }
+                Ok(None) if seen => {
+                    self.unresolved = None;
+                    return Ok(Taken::Covered);
+                }
+                Ok(None) => {}
+                Err(error @ (Error::Corrupt(_) | Error::Fatal(_))) => return Err(error),
+                Err(error) => {
+                    ambiguous = true;
+                    last = Some(error.to_string());
+                }
+            }
+        }
+        if !ambiguous {
+            self.unresolved = None;
+        }
+        Err(Error::Unavailable(format!(
+            "slot {start} could not be written: {}",
+            last.unwrap_or_default()
+        )))
+    }
+
+    /// Folds a slot that another writer took.
+    async fn follow(&mut self, slot: &Slot) -> Result<(), Error> {
+        let start = slot.header.prev_size.get();
+        let log_id = self.log_id;
+        let chain = self.chain.as_mut().ok_or_else(cold)?;
+        match chain.fold(slot, &log_id) {
+            Ok(()) => {
+                self.counters.folded += 1;
+                // Expiry raises the floor before it removes: below the floor a slot that was
+                // still there to be read is covered, and the edge that was built on may be old.
+                if self.store.floor().await? > start {
+                    self.chain = None;
+                }
+                Ok(())
+            }
+            Err(FoldError::HeaderOnly) => {
+                self.chain = None;
+                Ok(())
+            }
+            Err(FoldError::Mismatch(reason)) => {
+                warn!(reason, "a slot does not follow the chain, reading it again");
+                match self.fold_next().await? {
+                    true => Ok(()),
+                    false => Err(Error::Corrupt(reason)),
+                }
+            }
+        }
+    }
+
+    /// Folds the slot at the tip, if there is one that still has its entries.
+    pub(crate) async fn fold_next(&mut self) -> Result<bool, Error> {
+        let log_id = self.log_id;
+        let start = self.chain.as_ref().ok_or_else(cold)?.size().get();
+        let mut reason = String::new();
+        for _ in 0..MAX_READS {
+            let Some(slot) = self.read_slot(start).await? else {
+                return Ok(false);
+            };
+            let chain = self.chain.as_mut().ok_or_else(cold)?;
+            match chain.fold(&slot, &log_id) {
+                Ok(()) => {
+                    self.counters.folded += 1;
+                    return Ok(true);
+                }
+                Err(FoldError::HeaderOnly) => return Ok(false),
+                Err(FoldError::Mismatch(why)) => reason = why,
+            }
+        }
+        Err(Error::Corrupt(reason))
+    }
+
+    /// Reads a slot, again where its bytes do not parse: a read may go wrong, and a slot may not.
+    pub(crate) async fn read_slot(&self, start: u64) -> Result<Option<Slot>, Error> {
+        let mut problem = None;
+        for _ in 0..MAX_READS {
+            let Some(bytes) = self.store.read_slot(start).await? else {
+                return Ok(None);
+            };
+            match Slot::parse(start, &bytes) {
+                Ok(slot) => return Ok(Some(slot)),
+                Err(error) => problem = Some(error),
+            }
+        }
+        Err(problem.map_or_else(cold, malformed))
+    }
+
+    /// Publishes first where too much is unpublished; refuses the batch where that is no use.
+    async fn reduce_backlog(&mut self) -> Result<(), Error> {
+        let over = |backlog: Backlog| {
+            backlog.slots >= MAX_BACKLOG.slots || backlog.bytes >= MAX_BACKLOG.bytes
+        };
+        if !self.chain.as_ref().is_some_and(|c| over(c.backlog())) {
+            return Ok(());
+        }
+        if self.publish().await.is_ok() && !self.chain.as_ref().is_some_and(|c| over(c.backlog()))
+        {
+            return Ok(());
+        }
+        Err(Error::Overloaded {
+            retry_after: Duration::from_secs(5),
+        })
+    }
+}
+
+/// Slots that may go to others before a batch gives up.
+const MAX_RACES: u32 = 64;
+/// Times that one slot is sent before its batch is answered with an error.
+const MAX_SENDS: u32 = 6;
+const MAX_COLD_STARTS: u32 = 8;
+
+/// 20 ms, doubled each time: 620 ms over six sends.
+pub(crate) fn backoff(round: u32) -> Duration {
+    Duration::from_millis(10 << round.min(10))
+}
+
+pub(crate) fn cold() -> Error {
+    Error::Unavailable("the state of the log is not known".to_owned())
+}
+
+/// An unknown version is not damage: another version of the software may handle it.
+pub(crate) fn malformed(error: SlotError) -> Error {
+    match error {
+        SlotError::Version { .. } => Error::Unavailable(error.to_string()),
+        SlotError::Malformed { .. } => Error::Corrupt(error.to_string()),
+    }
+}

@@ -1,0 +1,76 @@
+//! What every store must do: one suite, run by the tests of each.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use std::sync::Arc;
+//! use tegula_storage::{Memory, Store, conformance};
+//!
+//! conformance::run(async || {
+//!     let memory = Memory::new();
+//!     vec![Arc::new(memory.clone()) as Arc<dyn Store>, Arc::new(memory)]
+//! })
+//! .await;
+//! # }
+//! ```
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a suite of tests: it fails by panicking, and takes what it checks"
+)]
+
+use std::sync::Arc;
+
+use crate::Store;
+
+mod objects;
+mod races;
+mod slots;
+
+/// One store that is new and empty, seen by as many processes as there are handles.
+pub type Handles = Vec<Arc<dyn Store>>;
+
+/// Runs the whole suite; `make` gives a new, empty store each time it is called.
+///
+/// # Panics
+///
+/// Panics where the store does not keep the contract.
+#[expect(
+    clippy::future_not_send,
+    reason = "it is awaited by a test, on the test's own thread"
+)]
+pub async fn run(make: impl AsyncFn() -> Handles) {
+    let make = async || {
+        let handles = make().await;
+        assert!(!handles.is_empty(), "a store has at least one handle");
+        handles
+    };
+    objects::whole_and_immutable(make().await).await;
+    objects::many(make().await).await;
+    objects::replaced(make().await).await;
+    objects::removed(make().await).await;
+    objects::listed(make().await).await;
+    objects::never_through_an_object(make().await).await;
+    objects::limits(make().await).await;
+    objects::synced(make().await).await;
+    objects::clean(make().await).await;
+    slots::taken_once(make().await).await;
+    slots::heads_and_starts(make().await).await;
+    slots::floor(make().await).await;
+    slots::removed_names_stay_taken(make().await).await;
+    races::creators(make().await).await;
+    races::slot_creators(make().await).await;
+    races::replacers(make().await).await;
+    races::increments(make().await).await;
+    races::directories_come_and_go(make().await).await;
+    races::floor_and_creators(make().await).await;
+}
+
+fn first(handles: &Handles) -> &dyn Store {
+    &*handles[0]
+}
+
+fn last(handles: &Handles) -> &dyn Store {
+    &*handles[handles.len() - 1]
+}

@@ -1,0 +1,161 @@
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+
+use super::entry::Running;
+use super::files::{Layout, Step, Traps};
+use super::lock::Lock;
+use super::{DirectoryOptions, OpenError, make, probe};
+use crate::{Cause, Condition, StoreError};
+
+/// One process's hold on a directory.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) layout: Layout,
+    pub(super) lock: Lock,
+    /// Open since the start, so that an error of any later write to it is reported here.
+    pub(super) wal: File,
+    pub(super) private: File,
+    /// A floor that is durable: never more than the one in the file.
+    pub(super) durable_floor: AtomicU64,
+    /// Directories that were seen to be directories.
+    pub(super) known: Mutex<HashSet<PathBuf>>,
+    pub(super) next_temporary: AtomicU64,
+    pub(super) traps: Traps,
+    running: Running,
+    unclean: AtomicBool,
+    /// Whether it is closed; every call holds it for reading.
+    closed: RwLock<bool>,
+    failed: OnceLock<Cause>,
+}
+
+impl Inner {
+    pub(super) fn open(root: PathBuf, options: DirectoryOptions) -> Result<Self, OpenError> {
+        let layout = Layout::new(root);
+        make::check_format(&layout)?;
+        make::complete(&layout)?;
+        let io = |what: &'static str| move |error| OpenError::io(what, error);
+        let lock = Lock::new(
+            layout
+                .permanent(&layout.lock)
+                .map_err(io("open private/lock"))?,
+            options.lock_wait,
+        );
+        let wal = File::open(&layout.wal).map_err(io("open private/wal"))?;
+        let private = File::open(&layout.private).map_err(io("open private"))?;
+        let running = Running::new(
+            layout
+                .permanent(&layout.running)
+                .map_err(io("open private/running"))?,
+        );
+        let holding = lock.hold().map_err(OpenError::Busy)?;
+        probe::probe(&layout)?;
+        let condition = running.enter(&layout, &private)?;
+        drop(holding);
+        Ok(Self {
+            layout,
+            lock,
+            wal,
+            private,
+            durable_floor: AtomicU64::new(0),
+            known: Mutex::default(),
+            next_temporary: AtomicU64::new(0),
+            traps: Traps::default(),
+            running,
+            unclean: AtomicBool::new(condition == Condition::Unclean),
+            closed: RwLock::new(false),
+            failed: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn probe(&self) -> Result<(), OpenError> {
+        let _holding = self.lock.hold().map_err(OpenError::Busy)?;
+        probe::probe(&self.layout)
+    }
+
+    /// Does the work, unless the store is closed or has failed.
+    pub(super) fn run<T>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
+        if *closed {
+            return Err(StoreError::refused("the store is closed"));
+        }
+        if let Some(cause) = self.failed.get() {
+            return Err(StoreError::Fatal(cause.clone()));
+        }
+        work(self)
+    }
+
+    /// Ends the store for this process, and says so to the one that will leave last.
+    pub(super) fn fail(&self, what: &str, error: io::Error) -> StoreError {
+        let cause = Cause::io(what, error);
+        if self.failed.set(cause.clone()).is_ok() {
+            self.running.mark_failed(&self.layout);
+        }
+        StoreError::Fatal(cause)
+    }
+
+    pub(super) fn sync_file(&self, file: &File, what: &str) -> Result<(), StoreError> {
+        self.traps
+            .spring(Step::SyncFile)
+            .and_then(|()| file.sync_all())
+            .map_err(|error| self.fail(&format!("sync {what}"), error))
+    }
+
+    pub(super) fn sync_directory(&self, directory: &File, what: &str) -> Result<(), StoreError> {
+        self.traps
+            .spring(Step::SyncDirectory)
+            .and_then(|()| directory.sync_all())
+            .map_err(|error| self.fail(&format!("sync the directory {what}"), error))
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        if self.unclean.load(Ordering::SeqCst) {
+            Condition::Unclean
+        } else {
+            Condition::Clean
+        }
+    }
+
+    pub(super) fn recovered(&self) -> Result<(), StoreError> {
+        let _holding = self.lock.hold()?;
+        if self.condition() == Condition::Unclean {
+            self.running
+                .share(&self.layout)
+                .map_err(|error| self.fail("share private/running", error))?;
+            self.unclean.store(false, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&self) -> Result<(), StoreError> {
+        let mut closed = self.closed.write().unwrap_or_else(PoisonError::into_inner);
+        if *closed {
+            return Ok(());
+        }
+        *closed = true;
+        if let Some(cause) = self.failed.get() {
+            self.running.release();
+            return Err(StoreError::Fatal(cause.clone()));
+        }
+        if self.condition() == Condition::Unclean {
+            self.running.release();
+            return Ok(());
+        }
+        let Ok(_holding) = self.lock.hold() else {
+            // The mark stays, and the next start rebuilds: slower, and as right.
+            self.running.release();
+            return Err(StoreError::refused(
+                "another process holds private/lock, so the next start rebuilds",
+            ));
+        };
+        self.running
+            .leave(&self.layout, &self.private)
+            .map_err(|error| self.fail("leave the store", error))
+    }
+}
