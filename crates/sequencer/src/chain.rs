@@ -11,7 +11,7 @@ use crate::dedup::Recent;
 use crate::error::Error;
 use crate::slot::{Batch, Slot, SlotHeader};
 use crate::tip::{FoldError, Step, Tip};
-use crate::writer::{Pending, malformed};
+use crate::writer::Pending;
 use crate::{Config, MAX_SLOT_BYTES, Published};
 
 /// The chain of slots up to its tip, as far as a writer has to know it. Only a slot that is durable
@@ -200,9 +200,9 @@ impl Chain {
 
         // These bytes are what everybody else will fold: what they decode to has
         // to be the very leaves that the new root was computed from.
-        let slot = Slot::parse(self.size().get(), &bytes).map_err(malformed)?;
+        let slot = Slot::parse(self.size().get(), &bytes)?;
         let entries = slot.entries().unwrap_or_else(|| Ok(Vec::new()));
-        let entries = entries.map_err(malformed)?;
+        let entries = entries?;
         let decoded = entries.iter().map(|entry| leaf_hash(entry));
         if slot.header != header || !decoded.eq(leaves.iter().copied()) {
             return Err(Error::Corrupt(format!(

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tegula_storage::StoreError;
 
+use crate::slot::SlotError;
+
 /// Why a submission was not answered with a proof.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -33,6 +35,16 @@ impl From<StoreError> for Error {
             StoreError::Refused(_) | StoreError::Unknown(_) => Self::Unavailable(error.to_string()),
             StoreError::Invalid(_) => Self::Corrupt(error.to_string()),
             StoreError::Fatal(_) => Self::Fatal(error.to_string()),
+        }
+    }
+}
+
+impl From<SlotError> for Error {
+    fn from(error: SlotError) -> Self {
+        match error {
+            // Another version of the software may handle it.
+            SlotError::Version { .. } => Self::Unavailable(error.to_string()),
+            SlotError::Malformed { .. } => Self::Corrupt(error.to_string()),
         }
     }
 }

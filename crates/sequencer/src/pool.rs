@@ -86,14 +86,20 @@ impl Sequencer {
         config: Config,
     ) -> Result<Self, Error> {
         if store.condition() == Condition::Unclean {
-            let log_id = config.signers.first().map(|key| key.verifier().full_key_id());
+            let log_id = config
+                .signers
+                .first()
+                .map(|key| key.verifier().full_key_id());
             let report = rebuild(store.as_ref(), &config, log_id.unwrap_or_default()).await?;
             info!(?report, "rebuilt after an unclean stop");
             store.recovered().await?;
         }
         let mut writer = Writer::new(Arc::clone(&store), Arc::clone(&env), config.clone())?;
         writer.start().await?;
-        let published = writer.published().cloned().ok_or_else(crate::writer::cold)?;
+        let published = writer
+            .published()
+            .cloned()
+            .ok_or_else(crate::writer::cold)?;
         let keys = writer.keys.clone();
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
@@ -268,17 +274,17 @@ fn next_batch(shared: &Shared) -> Option<Vec<Group>> {
     let mut queue = lock(&shared.queue);
     let (mut entries, mut bytes) = (0, 0);
     let mut groups = Vec::new();
-    while let Some(group) = queue.groups.front() {
-        entries += group.pending.len();
-        bytes += group.bytes;
-        let fits = entries <= shared.config.max_batch_entries
-            && bytes <= shared.config.max_batch_bytes;
+    while let Some((more, len)) = queue.groups.front().map(|g| (g.pending.len(), g.bytes)) {
+        entries += more;
+        bytes += len;
+        let config = &shared.config;
+        let fits = entries <= config.max_batch_entries && bytes <= config.max_batch_bytes;
         // A group alone always fits: `enqueue` saw to it.
         if !fits && !groups.is_empty() {
             break;
         }
-        queue.entries -= group.pending.len();
-        queue.bytes -= group.bytes;
+        queue.entries -= more;
+        queue.bytes -= len;
         groups.extend(queue.groups.pop_front());
     }
     (!groups.is_empty()).then_some(groups)

@@ -147,11 +147,7 @@ impl Writer {
 }
 
 /// Signs a tree head with all keys of the log. Only for what is durably ordered.
-pub(crate) fn sign(
-    signers: &[SigningKey],
-    size: TreeSize,
-    root: Hash,
-) -> Result<Bytes, Error> {
+pub(crate) fn sign(signers: &[SigningKey], size: TreeSize, root: Hash) -> Result<Bytes, Error> {
     let origin = signers.first().ok_or_else(cold)?.name().to_owned();
     let signers: Vec<_> = signers.iter().collect();
     let note = Checkpoint {

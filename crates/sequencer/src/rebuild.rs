@@ -10,7 +10,6 @@ use crate::publish::checkpoint_path;
 use crate::read;
 use crate::slot::{Slot, SlotHeader};
 use crate::tip::{FoldError, Tip};
-use crate::writer::malformed;
 
 /// What a rebuild found.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -50,7 +49,7 @@ pub async fn rebuild(
     let floor = store.floor().await?;
     let from = first_boundary(store, base.max(floor)).await?;
     let mut report = RebuildReport {
-        from: from.unwrap_or(published.size.get()),
+        from: from.unwrap_or_else(|| published.size.get()),
         to: published.size.get(),
         ..RebuildReport::default()
     };
@@ -98,9 +97,13 @@ pub(crate) async fn read_base(store: &dyn Store) -> Result<u64, Error> {
         return Ok(0);
     };
     let text = std::str::from_utf8(&object.bytes).unwrap_or_default();
-    let size = text.strip_suffix('\n').and_then(|text| text.parse::<TreeSize>().ok());
+    let size = text
+        .strip_suffix('\n')
+        .and_then(|text| text.parse::<TreeSize>().ok());
     size.map(TreeSize::get).ok_or_else(|| {
-        Error::Corrupt(format!("the file base is {text:?}, expected a size and a newline"))
+        Error::Corrupt(format!(
+            "the file base is {text:?}, expected a size and a newline"
+        ))
     })
 }
 
@@ -145,7 +148,7 @@ async fn read_slot(store: &dyn Store, start: u64) -> Result<Option<Slot>, Error>
     let Some(bytes) = store.read_slot(start).await? else {
         return Ok(None);
     };
-    Slot::parse(start, &bytes).map(Some).map_err(malformed)
+    Ok(Slot::parse(start, &bytes).map(Some)?)
 }
 
 fn fold(tip: &Tip, slot: &Slot, log_id: &[u8; 32]) -> Result<crate::tip::Step, Error> {
@@ -185,4 +188,3 @@ async fn put_right(
     }
     Ok(())
 }
-

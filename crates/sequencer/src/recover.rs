@@ -1,7 +1,7 @@
 //! A cold start: how a writer gets to know the log. Recovery is nothing else.
 
 use tegula_storage::Store;
-use tegula_tlog::{Hash, TilePath, VerifiedTiles};
+use tegula_tlog::{TilePath, VerifiedTiles};
 use tracing::info;
 
 use crate::Published;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::read::{self, MAX_READS};
 use crate::slot::{MAX_HEADER_LEN, MAX_SLOT_ENTRIES, Slot, SlotHeader};
 use crate::tip::Tip;
-use crate::writer::{Writer, cold, malformed};
+use crate::writer::{Writer, cold};
 
 impl Writer {
     /// Reads the log from the store: the published checkpoint, the right edge that it commits to,
@@ -63,7 +63,7 @@ async fn slot_ending_at(
         for _ in 0..MAX_READS {
             let head = store.read_slot_head(start, MAX_HEADER_LEN).await?;
             let Some(bytes) = head else { break };
-            match Slot::parse_head(start, &bytes).map_err(malformed) {
+            match Slot::parse_head(start, &bytes).map_err(Error::from) {
                 Ok(head) if head.new_size.get() == size && head.new_root == published.root => {
                     return Ok(Some(head));
                 }

@@ -19,7 +19,6 @@ use crate::publish::checkpoint_path;
 use crate::read;
 use crate::rebuild::{base_path, read_base};
 use crate::slot::{MAX_HEADER_LEN, Slot};
-use crate::writer::malformed;
 use crate::{Env, Published};
 
 /// How many leaves' slots are kept below what is synced.
@@ -92,9 +91,11 @@ impl Tidy {
 
     pub(crate) async fn round(&mut self, options: TidyOptions) -> Result<TidyReport, Error> {
         let published = self.published().await?;
-        let mut report = TidyReport::default();
-        report.base = self.advance_base(&published).await?;
-        self.expire(options.keep, &mut report).await?;
+        let mut report = TidyReport {
+            base: self.advance_base(&published).await?,
+            ..TidyReport::default()
+        };
+        self.expire(options.keep, &published, &mut report).await?;
         self.remove_partials(options.partial_age, &published, &mut report)
             .await?;
         self.self_check(options.check_bundles, &published, &mut report)
@@ -124,7 +125,7 @@ impl Tidy {
             let Some(bytes) = store.read_slot_head(at, MAX_HEADER_LEN).await? else {
                 break;
             };
-            let header = Slot::parse_head(at, &bytes).map_err(malformed)?;
+            let header = Slot::parse_head(at, &bytes)?;
             let end = header.new_size;
             if end > published.size {
                 break;
@@ -158,7 +159,12 @@ impl Tidy {
     }
 
     /// Removes slots that everything else is known to hold: synced, and read back.
-    async fn expire(&self, keep: Keep, report: &mut TidyReport) -> Result<(), Error> {
+    async fn expire(
+        &self,
+        keep: Keep,
+        published: &Published,
+        report: &mut TidyReport,
+    ) -> Result<(), Error> {
         let store = self.store.as_ref();
         let floor = store.floor().await?;
         report.floor = floor;
@@ -173,11 +179,12 @@ impl Tidy {
         }
         // The new floor is the start of a slot that stays.
         let mut new_floor = floor;
+        let mut verified = VerifiedTiles::new(published.size, published.root);
         for start in store.slots(floor, MAX_EXPIRED).await? {
             if start > limit {
                 break;
             }
-            if start > new_floor && !self.holds_slot(new_floor).await? {
+            if start > new_floor && !self.holds_slot(new_floor, &mut verified, published).await? {
                 report
                     .damaged
                     .push(format!("the objects that slot {new_floor} covers"));
@@ -193,26 +200,28 @@ impl Tidy {
         Ok(())
     }
 
-    /// Whether bundles and tiles hold what a slot holds.
-    async fn holds_slot(&self, start: u64) -> Result<bool, Error> {
-        let store = self.store.as_ref();
-        let Some(bytes) = store.read_slot(start).await? else {
+    /// Whether bundles and tiles, which lead to the published root, hold what a slot holds.
+    async fn holds_slot(
+        &self,
+        start: u64,
+        verified: &mut VerifiedTiles,
+        published: &Published,
+    ) -> Result<bool, Error> {
+        let Some(bytes) = self.store.read_slot(start).await? else {
             return Ok(true);
         };
-        let slot = Slot::parse(start, &bytes).map_err(malformed)?;
+        let slot = Slot::parse(start, &bytes)?;
         let Some(entries) = slot.entries() else {
             return Ok(true);
         };
-        let entries = entries.map_err(malformed)?;
-        let size = slot.header.new_size;
         let mut bundle: Option<(u64, Vec<Hash>)> = None;
-        for (index, entry) in (start..).zip(entries) {
+        for (index, entry) in (start..).zip(entries?) {
             let n = index / 256;
             if bundle.as_ref().is_none_or(|(at, _)| *at != n) {
-                let Some(leaves) = self.bundle_leaves(n, size).await? else {
-                    return Ok(false);
-                };
-                bundle = Some((n, leaves));
+                match self.bundle_leaves(n, verified, published).await? {
+                    Ok(leaves) => bundle = Some((n, leaves)),
+                    Err(_damage) => return Ok(false),
+                }
             }
             let at = usize::try_from(index % 256).unwrap_or(usize::MAX);
             let held = bundle.as_ref().and_then(|(_, leaves)| leaves.get(at));
@@ -220,39 +229,42 @@ impl Tidy {
                 return Ok(false);
             }
         }
-        // The tiles above them: they lead to the root that the slot says.
-        match read::edge(store, size, &slot.header.new_root).await {
-            Ok(_) => Ok(true),
-            Err(Error::Corrupt(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(true)
     }
 
-    /// The leaf hashes of a bundle, if its tile says the same.
-    async fn bundle_leaves(&self, n: u64, size: TreeSize) -> Result<Option<Vec<Hash>>, Error> {
+    /// The leaf hashes of bundle `n`, if they are those of its tile, and this leads to the published root; else what is wrong.
+    async fn bundle_leaves(
+        &self,
+        n: u64,
+        verified: &mut VerifiedTiles,
+        published: &Published,
+    ) -> Result<Result<Vec<Hash>, String>, Error> {
         let store = self.store.as_ref();
-        let path = TilePath::hashes_at(0, n, size);
-        let Some((tile, bundle)) = path.zip(TilePath::entries_at(n, size)) else {
-            return Ok(None);
+        let tile = TilePath::hashes_at(0, n, published.size);
+        let Some((tile, bundle)) = tile.zip(TilePath::entries_at(n, published.size)) else {
+            return Ok(Err(format!("there is no bundle {n}")));
         };
+        match read::verify_tiles(store, verified, &[tile]).await {
+            Ok(()) => {}
+            Err(error @ (Error::Corrupt(_) | Error::Unavailable(_))) => {
+                return Ok(Err(format!("{tile}: {error}")));
+            }
+            Err(error) => return Err(error),
+        }
+        let hashes: Vec<_> = verified.hashes(&tile).into_iter().flatten().collect();
         let bytes = match read::bundle(store, &bundle).await {
             Ok(bytes) => bytes,
-            Err(Error::Unavailable(_)) => return Ok(None),
+            Err(Error::Unavailable(reason)) => return Ok(Err(reason)),
             Err(error) => return Err(error),
         };
-        let entries = parse_bundle(&bytes, bundle.width().into())
-            .or_else(|_| parse_bundle(&bytes, 256))
-            .unwrap_or_default();
-        let leaves: Vec<_> = entries.into_iter().map(leaf_hash).collect();
-        let hashes = match read::bundle(store, &tile).await {
-            Ok(bytes) => bytes,
-            Err(Error::Unavailable(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let width = usize::from(bundle.width());
-        let said = hashes.chunks_exact(32).take(width);
-        let equal = leaves.len() >= width && said.eq(leaves.iter().take(width).map(|h| &h.0[..]));
-        Ok(equal.then_some(leaves))
+        let entries = parse_bundle(&bytes, hashes.len()).or_else(|_| parse_bundle(&bytes, 256));
+        let entries = entries.unwrap_or_default();
+        let leaves = entries.into_iter().take(hashes.len()).map(leaf_hash);
+        if leaves.eq(hashes.iter().copied()) {
+            Ok(Ok(hashes))
+        } else {
+            Ok(Err(format!("{bundle} does not hold the leaves of {tile}")))
+        }
     }
 
     async fn remove_slots_below(&self, floor: u64, report: &mut TidyReport) -> Result<(), Error> {
@@ -282,7 +294,9 @@ impl Tidy {
         history.add(now, published.size.get(), age_ms);
         let covered = history.covered_at(now.saturating_sub(age_ms));
         let from = history.trimmed;
-        let to = covered.min(from.saturating_add(256 * MAX_TRIMMED_TILES));
+        // Above the base the full tile may be torn by a power cut, and then the partial one is needed.
+        let to = covered.min(report.base);
+        let to = to.min(from.saturating_add(256 * MAX_TRIMMED_TILES));
         for level in 0..8_u8 {
             let span = 256_u64.pow(u32::from(level));
             // The tile n of a level covers the leaves up to (n + 1) · 256 · span.
@@ -333,28 +347,9 @@ impl Tidy {
         for _ in 0..bundles.min(count) {
             let n = self.cursor % count;
             self.cursor = n + 1;
-            let Some(tile) = TilePath::hashes_at(0, n, published.size) else {
-                continue;
-            };
             report.bundles_checked += 1;
-            match read::verify_tiles(
-                self.store.as_ref(),
-                &mut verified,
-                std::slice::from_ref(&tile),
-            )
-            .await
-            {
-                Ok(()) => {}
-                Err(error @ Error::Fatal(_)) => return Err(error),
-                Err(error) => {
-                    report.damaged.push(format!("{tile}: {error}"));
-                    continue;
-                }
-            }
-            if self.bundle_leaves(n, published.size).await?.is_none() {
-                report
-                    .damaged
-                    .push(format!("bundle {n} does not hold the leaves of {tile}"));
+            if let Err(damage) = self.bundle_leaves(n, &mut verified, published).await? {
+                report.damaged.push(damage);
             }
         }
         Ok(())

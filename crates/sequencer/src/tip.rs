@@ -1,9 +1,7 @@
 //! The end of a chain of slots: the tree's right edge and the entries of its last bundle.
 
 use bytes::Bytes;
-use tegula_tlog::{
-    Edge, Growth, Hash, TilePath, TreeSize, append_entry, leaf_hash, parse_bundle,
-};
+use tegula_tlog::{Edge, Growth, Hash, TilePath, TreeSize, append_entry, leaf_hash};
 
 use crate::error::Error;
 use crate::slot::Slot;
@@ -59,9 +57,8 @@ impl Tip {
     /// Checks a slot; what it adds.
     pub(crate) fn fold(&self, slot: &Slot, log_id: &[u8; 32]) -> Result<Step, FoldError> {
         let header = &slot.header;
-        let mismatch = |reason: String| {
-            FoldError::Mismatch(format!("slot {}: {reason}", header.prev_size))
-        };
+        let mismatch =
+            |reason: String| FoldError::Mismatch(format!("slot {}: {reason}", header.prev_size));
         if header.log_id != *log_id {
             return Err(mismatch("it is of another log".to_owned()));
         }

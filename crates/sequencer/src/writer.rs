@@ -236,7 +236,7 @@ impl Writer {
                     match self.take(attempt.clone()).await? {
                         Taken::Ours => {
                             let slot = Slot::parse(attempt.start, &attempt.bytes);
-                            self.follow(&slot.map_err(malformed)?).await?;
+                            self.follow(&slot?).await?;
                         }
                         Taken::Theirs(slot) => self.follow(&slot).await?,
                         Taken::Covered => self.chain = None,
@@ -382,7 +382,7 @@ impl Writer {
                 Err(error) => problem = Some(error),
             }
         }
-        Err(problem.map_or_else(cold, malformed))
+        Err(problem.map_or_else(cold, Error::from))
     }
 
     /// Publishes first where too much is unpublished; refuses the batch where that is no use.
@@ -393,8 +393,7 @@ impl Writer {
         if !self.chain.as_ref().is_some_and(|c| over(c.backlog())) {
             return Ok(());
         }
-        if self.publish().await.is_ok() && !self.chain.as_ref().is_some_and(|c| over(c.backlog()))
-        {
+        if self.publish().await.is_ok() && !self.chain.as_ref().is_some_and(|c| over(c.backlog())) {
             return Ok(());
         }
         Err(Error::Overloaded {
@@ -416,12 +415,4 @@ pub(crate) fn backoff(round: u32) -> Duration {
 
 pub(crate) fn cold() -> Error {
     Error::Unavailable("the state of the log is not known".to_owned())
-}
-
-/// An unknown version is not damage: another version of the software may handle it.
-pub(crate) fn malformed(error: SlotError) -> Error {
-    match error {
-        SlotError::Version { .. } => Error::Unavailable(error.to_string()),
-        SlotError::Malformed { .. } => Error::Corrupt(error.to_string()),
-    }
 }
