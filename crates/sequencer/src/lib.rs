@@ -47,7 +47,7 @@ pub use slot::{
     Batch, MAX_HEADER_LEN, MAX_SLOT_BYTES, MAX_SLOT_ENTRIES, Run, SLOT_VERSION, Slot, SlotError,
     SlotHeader,
 };
-pub use tidy::{Keep, TidyOptions, TidyReport};
+pub use tidy::{Keep, Tidy, TidyOptions, TidyReport};
 pub use writer::{Counters, Pending, Writer};
 
 /// The clock, randomness and waiting: what a simulation replaces.

@@ -23,7 +23,15 @@ impl Writer {
         let store = self.store.as_ref();
         let edge = read::edge(store, published.size, &published.root).await?;
         let tail = read::tail(store, &edge).await?;
-        let last = slot_ending_at(store, &published).await?;
+        let last = match slot_ending_at(store, &published).await {
+            // Housekeeping may have let the slot go, if the log has grown since the checkpoint was read.
+            Err(Error::Corrupt(_)) if self.read_checkpoint().await?.0.size > published.size => {
+                return Err(Error::Unavailable(
+                    "the log grew while it was read".to_owned(),
+                ));
+            }
+            last => last?,
+        };
         let recent = recent(store, &published, self.config.dedup_window).await?;
         let tip = Tip::new(edge, tail, last.map_or(0, |header| header.time_ms));
         self.chain = Some(Chain::new(tip, recent, published, version));

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tegula_storage::{ObjectPath, Replaced, Root, Store};
+use tegula_storage::{ObjectPath, Replaced, Root, Store, StoreError};
 use tegula_tlog::{
-    Checkpoint, Hash, TilePath, TreeSize, VerifiedTiles, VerifierKey, leaf_hash, parse_bundle,
-    tiles_between,
+    Checkpoint, Hash, TilePath, VerifiedTiles, VerifierKey, leaf_hash, parse_bundle, tiles_between,
 };
 
 use crate::error::Error;
@@ -69,27 +68,32 @@ pub struct TidyReport {
     pub damaged: Vec<String>,
 }
 
-/// The state between rounds. Losing it costs work and nothing else.
+/// Housekeeping, and its state between rounds. Losing it costs work and nothing else.
 #[derive(Debug)]
-pub(crate) struct Tidy {
+pub struct Tidy {
     store: Arc<dyn Store>,
     env: Arc<dyn Env>,
     keys: Vec<VerifierKey>,
     /// The bundle that the self-check reads next.
     cursor: u64,
+    /// The size up to which this process has synced every object.
+    synced: u64,
 }
 
 impl Tidy {
-    pub(crate) fn new(store: Arc<dyn Store>, env: Arc<dyn Env>, keys: Vec<VerifierKey>) -> Self {
+    /// Housekeeping of the log with these keys.
+    pub fn new(store: Arc<dyn Store>, env: Arc<dyn Env>, keys: Vec<VerifierKey>) -> Self {
         Self {
             store,
             env,
             keys,
             cursor: 0,
+            synced: 0,
         }
     }
 
-    pub(crate) async fn round(&mut self, options: TidyOptions) -> Result<TidyReport, Error> {
+    /// One round: syncs, expires slots, removes partial tiles, checks a sample.
+    pub async fn round(&mut self, options: TidyOptions) -> Result<TidyReport, Error> {
         let published = self.published().await?;
         let mut report = TidyReport {
             base: self.advance_base(&published).await?,
@@ -115,47 +119,65 @@ impl Tidy {
         })
     }
 
-    /// Syncs what was published since the last time, then says so: a rebuild begins here.
-    async fn advance_base(&self, published: &Published) -> Result<u64, Error> {
-        let store = self.store.as_ref();
-        let base = read_base(store).await?;
-        let mut at = base;
-        let mut paths = Vec::new();
-        while at < published.size.get() && paths.len() < MAX_SYNCED {
-            let Some(bytes) = store.read_slot_head(at, MAX_HEADER_LEN).await? else {
+    /// Syncs what was published since the last time, then says so: a rebuild begins here. Only a published size has
+    /// the partial tiles that a rebuild begins with, so what one round does not reach waits for the next one.
+    async fn advance_base(&mut self, published: &Published) -> Result<u64, Error> {
+        let base = read_base(self.store.as_ref()).await?;
+        self.synced = self.synced.max(base);
+        let mut objects = 0;
+        while self.synced < published.size.get() && objects < MAX_SYNCED {
+            let head = self
+                .store
+                .read_slot_head(self.synced, MAX_HEADER_LEN)
+                .await?;
+            let Some(bytes) = head else {
                 break;
             };
-            let header = Slot::parse_head(at, &bytes)?;
+            let header = Slot::parse_head(self.synced, &bytes)?;
             let end = header.new_size;
             if end > published.size {
                 break;
             }
-            for path in tiles_between(header.prev_size, end) {
-                paths.push(read::tile(&path)?);
+            let chunk = tiles_between(header.prev_size, end).map(|path| read::tile(&path));
+            let chunk = chunk.collect::<Result<Vec<_>, _>>()?;
+            self.sync_those_there(&chunk).await?;
+            objects += chunk.len();
+            self.synced = end.get();
+        }
+        if self.synced == published.size.get() && self.synced > base {
+            // The checkpoint too: after a power cut it must not be older than the base.
+            self.store.sync(&[checkpoint_path()?]).await?;
+            // Another process may have come further meanwhile: read again, and never lower it.
+            if self.synced > read_base(self.store.as_ref()).await? {
+                self.remember(&base_path()?, format!("{}\n", self.synced))
+                    .await?;
             }
-            at = end.get();
         }
-        if at == base {
-            return Ok(base);
+        let base = read_base(self.store.as_ref()).await?;
+        if base > 0 {
+            // Whoever wrote it may not have synced it: slots go, durably, because of it.
+            self.store.sync(&[base_path()?]).await?;
         }
-        for chunk in paths.chunks(SYNC_CHUNK) {
-            // A size between two published ones has no partial objects.
-            let found = store.read_many(chunk).await;
-            let mut there = Vec::with_capacity(chunk.len());
-            for (path, object) in chunk.iter().zip(found) {
+        Ok(base)
+    }
+
+    /// A size between two published ones has no partial objects, and another process may remove some at any time.
+    async fn sync_those_there(&self, paths: &[ObjectPath]) -> Result<(), Error> {
+        let mut last = None;
+        for _ in 0..read::MAX_READS {
+            let found = self.store.read_many(paths).await;
+            let mut there = Vec::with_capacity(paths.len());
+            for (path, object) in paths.iter().zip(found) {
                 if object?.is_some() {
                     there.push(path.clone());
                 }
             }
-            store.sync(&there).await?;
+            match self.store.sync(&there).await {
+                Err(StoreError::Invalid(gone)) => last = Some(gone.to_string()),
+                synced => return Ok(synced?),
+            }
         }
-        // The checkpoint too: after a power cut it must not be older than the base.
-        store.sync(&[checkpoint_path()?]).await?;
-        // Another process may have come further meanwhile: read again, and never lower it.
-        if at > read_base(store).await? {
-            self.remember(&base_path()?, format!("{at}\n")).await?;
-        }
-        Ok(at)
+        Err(Error::Unavailable(last.unwrap_or_default()))
     }
 
     /// Removes slots that everything else is known to hold: synced, and read back.
@@ -173,7 +195,8 @@ impl Tidy {
         let Keep::Leaves(leaves) = keep else {
             return Ok(());
         };
-        let limit = report.base.saturating_sub(leaves);
+        // Another process may have come further than the checkpoint that this round began with.
+        let limit = report.base.min(published.size.get()).saturating_sub(leaves);
         if limit <= floor {
             return Ok(());
         }
@@ -184,10 +207,12 @@ impl Tidy {
             if start > limit {
                 break;
             }
-            if start > new_floor && !self.holds_slot(new_floor, &mut verified, published).await? {
-                report
-                    .damaged
-                    .push(format!("the objects that slot {new_floor} covers"));
+            if start > new_floor
+                && let Err(damage) = self
+                    .slot_is_held(new_floor, &mut verified, published)
+                    .await?
+            {
+                report.damaged.push(damage);
                 break;
             }
             new_floor = start;
@@ -200,19 +225,19 @@ impl Tidy {
         Ok(())
     }
 
-    /// Whether bundles and tiles, which lead to the published root, hold what a slot holds.
-    async fn holds_slot(
+    /// Whether bundles and tiles, which lead to the published root, hold what a slot holds; else what is wrong.
+    async fn slot_is_held(
         &self,
         start: u64,
         verified: &mut VerifiedTiles,
         published: &Published,
-    ) -> Result<bool, Error> {
+    ) -> Result<Result<(), String>, Error> {
         let Some(bytes) = self.store.read_slot(start).await? else {
-            return Ok(true);
+            return Ok(Ok(()));
         };
         let slot = Slot::parse(start, &bytes)?;
         let Some(entries) = slot.entries() else {
-            return Ok(true);
+            return Ok(Ok(()));
         };
         let mut bundle: Option<(u64, Vec<Hash>)> = None;
         for (index, entry) in (start..).zip(entries?) {
@@ -220,16 +245,16 @@ impl Tidy {
             if bundle.as_ref().is_none_or(|(at, _)| *at != n) {
                 match self.bundle_leaves(n, verified, published).await? {
                     Ok(leaves) => bundle = Some((n, leaves)),
-                    Err(_damage) => return Ok(false),
+                    Err(damage) => return Ok(Err(damage)),
                 }
             }
             let at = usize::try_from(index % 256).unwrap_or(usize::MAX);
             let held = bundle.as_ref().and_then(|(_, leaves)| leaves.get(at));
             if held != Some(&leaf_hash(entry)) {
-                return Ok(false);
+                return Ok(Err(format!("entry {index} is not what slot {start} says")));
             }
         }
-        Ok(true)
+        Ok(Ok(()))
     }
 
     /// The leaf hashes of bundle `n`, if they are those of its tile, and this leads to the published root; else what is wrong.
@@ -380,7 +405,6 @@ fn private(path: &str) -> Result<ObjectPath, Error> {
 
 /// Objects synced in one round, about: at 0.2 ms each, a few seconds.
 const MAX_SYNCED: usize = 16_384;
-const SYNC_CHUNK: usize = 256;
 /// Slots that go in one round.
 const MAX_EXPIRED: usize = 256;
 /// Level 0 tiles whose partial ones go in one round.

@@ -12,7 +12,7 @@ use crate::answer::Round;
 use crate::chain::{Backlog, Chain, Plan};
 use crate::error::Error;
 use crate::read::MAX_READS;
-use crate::slot::{Slot, SlotError};
+use crate::slot::Slot;
 use crate::tip::FoldError;
 use crate::{Config, Env, Published};
 

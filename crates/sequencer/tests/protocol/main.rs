@@ -1,0 +1,18 @@
+//! The write protocol under faults: every writer, every store operation and every interleaving is
+//! in one thread and follows from a seed.
+//!
+//! | file | what |
+//! |---|---|
+//! | `oracle` | what the log is, from its durable slots alone, and the invariants I1 to I7 |
+//! | `spy` | a store that shows the oracle what is written |
+//! | `world` | writers as tasks that are polled at random, with clocks, faults and delayed requests |
+//! | `simulation` | thousands of seeds: faults, crashes, sleepers, housekeeping, power cuts |
+//! | `faults` | each write of a round failed in each way, one at a time |
+//! | `broken` | stores that break a rule: the invariants have to notice |
+
+mod broken;
+mod faults;
+mod oracle;
+mod simulation;
+mod spy;
+mod world;
