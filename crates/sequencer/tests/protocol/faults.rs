@@ -1,1 +1,204 @@
+//! Each write of a round, failed in each way that there is, one at a time; and the process killed, or the power cut,
+//! between every two steps. After each the whole log is checked.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tegula_sequencer::{Error, Pending, Writer};
+use tegula_storage::{Controller, Fate, Operation, OperationKind, Script};
+
+use crate::world::{Calm, Turns, World, now_or_never, poll};
+
+#[test]
+fn each_write_of_a_round_fails_in_each_way() {
+    let mut rounds = 0;
+    for kind in [
+        OperationKind::CreateSlot,
+        OperationKind::Create,
+        OperationKind::Replace,
+    ] {
+        for fate in fates() {
+            let mut nth = 0;
+            while fail_one(kind, nth, fate()) {
+                nth += 1;
+            }
+            assert!(nth > 0, "no {kind:?} in a round");
+            rounds += nth;
+        }
+    }
+    println!("{rounds} rounds");
+}
+
+#[test]
+fn each_read_of_a_cold_start_fails_in_each_way() {
+    use OperationKind::{Floor, Read, ReadSlot, ReadSlotHead, Slots};
+    for kind in [Floor, Read, ReadSlot, ReadSlotHead, Slots] {
+        for fate in reads() {
+            let mut nth = 0;
+            while fail_one(kind, nth, fate()) {
+                nth += 1;
+            }
+        }
+    }
+}
+
+/// Whether the operation was met.
+fn fail_one(kind: OperationKind, nth: u64, fate: Fate) -> bool {
+    let name = format!("{kind:?} {nth} {fate:?}");
+    let world = small_log();
+    let script = Arc::new(Script::new());
+    script.add(kind, nth, fate);
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    let batch = batch("failed", 20);
+    commit(&world, &mut writer, &batch, &name);
+    let met = script.left() == 0;
+    // What was delayed arrives, between this writer's batches and another's.
+    now_or_never(script.held().run());
+    commit(&world, &mut writer, &self::batch("next", 3), &name);
+    check(&world, &name);
+    met
+}
+
+#[test]
+fn the_process_is_killed_between_every_two_steps() {
+    let mut steps = 0;
+    loop {
+        let name = format!("killed at step {steps}");
+        let world = small_log();
+        let done = interrupted(&world, steps);
+        check(&world, &name);
+        if done {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps > 10, "a round has {steps} steps");
+}
+
+#[test]
+fn the_power_is_cut_between_every_two_steps() {
+    let mut steps = 0;
+    loop {
+        let mut done = false;
+        for seed in 0..8 {
+            let name = format!("cut at step {steps}, seed {seed}");
+            let world = small_log();
+            done = interrupted(&world, steps);
+            world.memory.power_cut(seed);
+            world.oracle.lock().unwrap().power_cut(&world.memory);
+            if !world.is_clean() {
+                now_or_never(world.recovery());
+            }
+            check(&world, &name);
+        }
+        if done {
+            break;
+        }
+        steps += 1;
+    }
+}
+
+/// A round that goes so many steps and no further; whether it was at its end.
+fn interrupted(world: &World, steps: usize) -> bool {
+    let mut writer = writer(world, Arc::new(StepByStep));
+    let oracle = Arc::clone(&world.oracle);
+    let mut round: BoxFuture<'static, ()> = async move {
+        let batch = batch("cut", 20);
+        let pending: Vec<_> = batch.iter().cloned().map(Pending::new).collect();
+        let round = writer.commit(&pending).await.unwrap();
+        for (n, entry) in batch.iter().enumerate() {
+            oracle
+                .lock()
+                .unwrap()
+                .acknowledged(entry, &round.receipt(n).unwrap());
+        }
+    }
+    .boxed();
+    (0..steps).any(|_| poll(&mut round))
+}
+
+/// Every operation waits for one poll.
+#[derive(Debug)]
+struct StepByStep;
+
+impl Controller for StepByStep {
+    fn decide(&self, _: &Operation) -> Fate {
+        Fate::Slow(Turns(1).boxed())
+    }
+
+    fn later(&self, _: &Operation, _: BoxFuture<'static, ()>) {}
+}
+
+/// A log of 250 entries: the next batch completes a tile.
+fn small_log() -> World {
+    let world = World::new(1, None);
+    let mut writer = writer(&world, Arc::new(Calm));
+    commit(&world, &mut writer, &batch("first", 250), "first");
+    world
+}
+
+fn batch(name: &str, len: usize) -> Vec<Bytes> {
+    (0..len)
+        .map(|n| Bytes::from(format!("{name} {n}")))
+        .collect()
+}
+
+fn writer(world: &World, controller: Arc<dyn Controller>) -> Writer {
+    Writer::new(world.store(controller), world.env(0), world.config.clone()).unwrap()
+}
+
+/// Submits until it is acknowledged, by a new process where the old one has to end.
+fn commit(world: &World, writer: &mut Writer, batch: &[Bytes], name: &str) {
+    let pending: Vec<_> = batch.iter().cloned().map(Pending::new).collect();
+    for _ in 0..4 {
+        match now_or_never(writer.commit(&pending)) {
+            Ok(round) => {
+                for (n, entry) in batch.iter().enumerate() {
+                    let receipt = round.receipt(n).unwrap();
+                    world.oracle.lock().unwrap().acknowledged(entry, &receipt);
+                }
+                return;
+            }
+            Err(Error::Unavailable(_)) => {}
+            Err(Error::Fatal(_)) => *writer = self::writer(world, Arc::new(Calm)),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    panic!("{name}: not acknowledged");
+}
+
+fn check(world: &World, name: &str) {
+    let mut writer = writer(world, Arc::new(Calm));
+    commit(world, &mut writer, &batch("last", 2), name);
+    let mut oracle = world.oracle.lock().unwrap();
+    oracle.finish(&world.memory);
+    assert_eq!(oracle.violations, Vec::<String>::new(), "{name}");
+}
+
+fn fates() -> [fn() -> Fate; 11] {
+    [
+        || Fate::Refuse,
+        || Fate::Conflict,
+        || Fate::DiskFull,
+        || Fate::RefuseButApply,
+        || Fate::Lose,
+        || Fate::Delay,
+        || Fate::Twice,
+        || Fate::Resend,
+        || Fate::Slow(Turns(100).boxed()),
+        || Fate::Fail,
+        || Fate::Pass,
+    ]
+}
+
+fn reads() -> [fn() -> Fate; 5] {
+    [
+        || Fate::Refuse,
+        || Fate::Lose,
+        || Fate::ShortRead,
+        || Fate::FlipBit(12_345),
+        || Fate::Fail,
+    ]
+}
