@@ -81,7 +81,8 @@ fn an_old_copy_is_stale_and_no_alarm() {
 #[test]
 fn a_quorum_that_is_not_met_has_a_code_of_its_own() {
     let world = World::new();
-    let witness = World::empty(8).vkey();
+    let witness = tegula_tlog::SigningKey::witness_from_seed("w", &[8; 32]).unwrap();
+    let witness = witness.verifier();
     let policy = format!("log {}\nwitness w {witness}\nquorum w\n", world.vkey());
     fs::write(world.path("policy"), policy).unwrap();
     let named = ["--log", "log", "--policy", "policy", "loginfo"];

@@ -122,7 +122,15 @@ mod tests {
             digests[0].to_string(),
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-        assert!(digests[1].to_string().starts_with("sha384:cb00753f45a35e8b"));
-        assert!(digests[2].to_string().starts_with("sha512:ddaf35a193617aba"));
+        assert!(
+            digests[1]
+                .to_string()
+                .starts_with("sha384:cb00753f45a35e8b")
+        );
+        assert!(
+            digests[2]
+                .to_string()
+                .starts_with("sha512:ddaf35a193617aba")
+        );
     }
 }

@@ -24,7 +24,10 @@ pub(crate) fn public_key(der: &[u8]) -> Result<PublicKey, EntryError> {
     if !extensions.is_empty() && tbs.version() != Version::V3 {
         return Err(refused("has extensions but is not of version 3"));
     }
-    let mut names: Vec<_> = extensions.iter().map(|extension| extension.extn_id).collect();
+    let mut names: Vec<_> = extensions
+        .iter()
+        .map(|extension| extension.extn_id)
+        .collect();
     names.sort_unstable();
     if let Some([name, _]) = names.array_windows().find(|[a, b]| a == b) {
         return Err(refused(&format!("has the extension {name} twice")));

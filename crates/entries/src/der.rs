@@ -23,7 +23,7 @@ impl<'a> Reader<'a> {
     /// The bytes of the next value, a positive integer in its shortest form, without a leading zero byte.
     pub(crate) fn positive_integer(&mut self) -> Option<&'a [u8]> {
         match self.value(INTEGER)? {
-            [0, rest @ [0x80.., ..]] => Some(rest),
+            [0, rest @ ..] if rest.first().is_some_and(|first| *first >= 0x80) => Some(rest),
             contents @ [1..=0x7f, ..] => Some(contents),
             _ => None,
         }
@@ -46,8 +46,8 @@ impl<'a> Reader<'a> {
 fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes {
         [len @ ..=0x7f, rest @ ..] => Some((usize::from(*len), rest)),
-        [0x81, len @ 0x80.., rest @ ..] => Some((usize::from(*len), rest)),
-        [0x82, high @ 1.., low, rest @ ..] => {
+        [0x81, len @ 0x80..=0xff, rest @ ..] => Some((usize::from(*len), rest)),
+        [0x82, high @ 1..=0xff, low, rest @ ..] => {
             Some((usize::from(u16::from_be_bytes([*high, *low])), rest))
         }
         _ => None,
@@ -76,7 +76,12 @@ mod tests {
         assert_eq!(sized(&[0x81, 0xff], 0xff), Some(0xff));
         assert_eq!(sized(&[0x82, 1, 0], 0x100), Some(0x100));
         assert_eq!(sized(&[0x82, 0xff, 0xff], 0xffff), Some(0xffff));
-        for longer in [&[0x81, 0x7f][..], &[0x82, 0, 0xff], &[0x83, 0, 1, 0], &[0x80]] {
+        for longer in [
+            &[0x81, 0x7f][..],
+            &[0x82, 0, 0xff],
+            &[0x83, 0, 1, 0],
+            &[0x80],
+        ] {
             assert_eq!(sized(longer, 0x100), None, "{longer:?}");
         }
         assert_eq!(sized(&[5], 4), None);

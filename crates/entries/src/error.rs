@@ -19,7 +19,9 @@ pub enum EntryError {
     InvalidType,
 
     /// The kind and version of an entry are not accepted.
-    #[error("entry of kind {kind} version {version} is not accepted, expected hashedrekord {expected}")]
+    #[error(
+        "entry of kind {kind} version {version} is not accepted, expected hashedrekord {expected}"
+    )]
     Kind {
         /// The kind that was found.
         kind: Excerpt,

@@ -199,8 +199,7 @@ enum Verifying {
 
 fn verify_aws_lc(key: &ParsedPublicKey, digest: &Digest, signature: &[u8]) -> Option<()> {
     let algorithm = artifact::aws_lc_algorithm(digest.algorithm());
-    let digest =
-        aws_lc_rs::digest::Digest::import_less_safe(digest.as_bytes(), algorithm).ok()?;
+    let digest = aws_lc_rs::digest::Digest::import_less_safe(digest.as_bytes(), algorithm).ok()?;
     key.verify_digest_sig(&digest, signature).ok()
 }
 
@@ -221,9 +220,27 @@ fn parse(spki: &[u8]) -> Result<(KeyDetails, Verifying), KeyError> {
                 .map(|verifying| (details, verifying))
                 .ok_or(KeyError::Encoding)
         }
-        EC_P256 => parse_ec(KeyDetails::EcdsaP256, &ECDSA_P256_SHA256_ASN1, 65, spki, key),
-        EC_P384 => parse_ec(KeyDetails::EcdsaP384, &ECDSA_P384_SHA384_ASN1, 97, spki, key),
-        EC_P521 => parse_ec(KeyDetails::EcdsaP521, &ECDSA_P521_SHA512_ASN1, 133, spki, key),
+        EC_P256 => parse_ec(
+            KeyDetails::EcdsaP256,
+            &ECDSA_P256_SHA256_ASN1,
+            65,
+            spki,
+            key,
+        ),
+        EC_P384 => parse_ec(
+            KeyDetails::EcdsaP384,
+            &ECDSA_P384_SHA384_ASN1,
+            97,
+            spki,
+            key,
+        ),
+        EC_P521 => parse_ec(
+            KeyDetails::EcdsaP521,
+            &ECDSA_P521_SHA512_ASN1,
+            133,
+            spki,
+            key,
+        ),
         ED25519 => parse_ed25519(key)
             .map(|key| (KeyDetails::Ed25519Ph, Verifying::Ed25519(Box::new(key))))
             .ok_or(KeyError::Ed25519),
@@ -327,7 +344,8 @@ impl FixedOutput for Prehashed {
 
 // The contents of AlgorithmIdentifier: an object identifier, and NULL or a named curve where there are parameters.
 const RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-const EC_P256: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+const EC_P256: &[u8] =
+    b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const EC_P384: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
 const EC_P521: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23";
 const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";

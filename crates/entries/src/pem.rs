@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::PemError;
 use crate::Excerpt;
+use crate::error::PemError;
 
 /// One block: its label and its bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -65,8 +65,8 @@ impl Parts {
             .public_key
             .ok_or(EntryError::Missing("spec.signature.publicKey"))?;
         let pem = json::bytes("spec.signature.publicKey.content", key.content)?;
-        let pem = String::from_utf8(pem)
-            .map_err(|_not_text| EntryError::Pem(crate::PemError::Absent))?;
+        let pem =
+            String::from_utf8(pem).map_err(|_not_text| EntryError::Pem(crate::PemError::Absent))?;
         let hash = data
             .ok_or(EntryError::Missing("spec.data"))?
             .hash

@@ -49,15 +49,16 @@ impl Checkpoint {
     pub fn parse(text: &str) -> Result<Self, CheckpointError> {
         let malformed = CheckpointError::Malformed;
         let text = text.strip_suffix('\n');
-        let text = text.ok_or(malformed("it does not end with a newline"))?;
+        let text = text.ok_or_else(|| malformed("it does not end with a newline"))?;
         let mut lines = text.split('\n');
         let origin = lines.next().filter(|origin| !origin.is_empty());
-        let origin = origin.ok_or(malformed("it has no origin"))?;
+        let origin = origin.ok_or_else(|| malformed("it has no origin"))?;
         let size = lines.next().and_then(|size| size.parse().ok());
-        let size = size.ok_or(malformed("its second line is not a size"))?;
+        let size = size.ok_or_else(|| malformed("its second line is not a size"))?;
         let root = lines.next().and_then(|root| STANDARD.decode(root).ok());
         let root = root.and_then(|root| root.try_into().ok());
-        let root = root.ok_or(malformed("its third line is not a SHA-256 hash in base64"))?;
+        let root =
+            root.ok_or_else(|| malformed("its third line is not a SHA-256 hash in base64"))?;
         let extensions: Vec<_> = lines.map(str::to_owned).collect();
         if extensions.iter().any(String::is_empty) {
             return Err(malformed("an extension line is empty"));

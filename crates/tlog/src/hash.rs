@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 hash: of an entry, of two nodes, of a whole tree. Shown as 64 hexadecimal digits.
@@ -28,6 +30,13 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 /// The root of the tree without leaves: SHA-256 of nothing.
 pub fn empty_root() -> Hash {
     Hash(Sha256::digest([]).into())
+}
+
+impl Hash {
+    /// The hash as notes and Rekor's JSON have it: base64, padded.
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(self.0)
+    }
 }
 
 impl fmt::Display for Hash {

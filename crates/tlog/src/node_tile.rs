@@ -92,7 +92,7 @@ impl NodeTile {
 }
 
 fn row_start(row: usize) -> usize {
-    2 * WIDTH - (2 * WIDTH >> row)
+    2 * WIDTH - ((2 * WIDTH) >> row)
 }
 
 const WIDTH: usize = 256;

@@ -66,22 +66,24 @@ impl Note {
         let note = str::from_utf8(bytes).map_err(|_utf8| malformed("it is not UTF-8"))?;
         let split = note
             .rfind("\n\n")
-            .ok_or(malformed("it has no signatures"))?;
+            .ok_or_else(|| malformed("it has no signatures"))?;
         let (text, lines) = note
             .split_at_checked(split + 1)
-            .ok_or(malformed("it has no text"))?;
+            .ok_or_else(|| malformed("it has no text"))?;
         let mut note = Self::new(text.to_owned())?;
         let lines = lines
             .strip_prefix('\n')
             .and_then(|lines| lines.strip_suffix('\n'));
-        let lines = lines.ok_or(malformed("its last line does not end with a newline"))?;
+        let lines = lines.ok_or_else(|| malformed("its last line does not end with a newline"))?;
         for line in lines.split('\n') {
             if note.signatures.len() == MAX_SIGNATURES {
                 return Err(malformed("it has more than 100 signatures"));
             }
-            note.signatures.push(parse_line(line).ok_or(malformed(
-                "a signature is not a dash, a name, and a key id and a signature in base64",
-            ))?);
+            note.signatures.push(parse_line(line).ok_or_else(|| {
+                malformed(
+                    "a signature is not a dash, a name, and a key id and a signature in base64",
+                )
+            })?);
         }
         Ok(note)
     }

@@ -150,7 +150,8 @@ async fn only_what_the_policy_allows_is_remembered() {
     let log = Log::new(&entries(3), &[3]);
     let memory = CheckpointMemory::in_process();
     let vkey = signer(1).verifier();
-    let text = format!("log {vkey}\nwitness w {}\nquorum w\n", signer(3).verifier());
+    let witness = SigningKey::witness_from_seed("w", &[3; 32]).unwrap();
+    let text = format!("log {vkey}\nwitness w {}\nquorum w\n", witness.verifier());
     let policy = Policy::parse(&text).unwrap();
     let strict = Reader::new(Arc::new(log.clone()), policy, None, memory.clone());
     let error = strict.checkpoint().await.unwrap_err();
