@@ -212,12 +212,18 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     } else {
         &STANDARD
     };
-    if text.contains(['\r', '\n']) {
-        let joined: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-        engine.decode(joined).ok()
+    let joined: String;
+    let text = if text.contains(['\r', '\n']) {
+        joined = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+        joined.as_str()
     } else {
-        engine.decode(text).ok()
+        text
+    };
+    // All of the padding, or none of it.
+    if text.ends_with('=') && text.len() % 4 != 0 {
+        return None;
     }
+    engine.decode(text).ok()
 }
 
 const PADDING: GeneralPurposeConfig =

@@ -1,1 +1,31 @@
-//! The HTTP API of a log, as one router.
+//! The HTTP API of a log, as one router: tiles-format.md, section 11.
+//!
+//! | file | what |
+//! |---|---|
+//! | `log` | what the router serves: a sequencer, its store, and what the operator wants |
+//! | `router` | which request goes where; request ids, limits of time |
+//! | `write` | uploads, one by one and in batches |
+//! | `read` | static objects, with caching, ranges and CORS |
+//! | `answer` | Rekor's JSON |
+//! | `error` | every error is JSON |
+//! | `tokens` | who may write |
+//! | `metrics` | what Prometheus is told |
+//! | `listen` | sockets, limits of connections, graceful end |
+//!
+//! The router needs no socket: it is a `tower::Service` like any other.
+
+mod answer;
+mod error;
+mod listen;
+mod log;
+mod metrics;
+mod read;
+mod router;
+mod tokens;
+mod write;
+
+pub use listen::{Limits, listen};
+pub use log::{Duplicates, Log, Options};
+pub use metrics::metrics_router;
+pub use router::router;
+pub use tokens::{Token, TokenError, add_token, list_tokens, revoke_token};

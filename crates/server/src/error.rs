@@ -1,0 +1,125 @@
+//! Errors, as Rekor's gateway has them: `{"code", "message", "details"}`.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use tegula_entries::EntryError;
+use tegula_sequencer::Error;
+use tegula_tlog::LeafIndex;
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    message: String,
+    retry_after_s: Option<u64>,
+    log_index: Option<LeafIndex>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            retry_after_s: None,
+            log_index: None,
+        }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn not_found(path: &str) -> Self {
+        let path: String = path.chars().take(200).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            format!("there is nothing at {path:?}"),
+        )
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self {
+            retry_after_s: Some(RETRY_AFTER_S),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        }
+    }
+
+    pub(crate) fn conflict(index: LeafIndex) -> Self {
+        Self {
+            log_index: Some(index),
+            ..Self::new(
+                StatusCode::CONFLICT,
+                format!(
+                    "an equivalent entry already exists in the transparency log with index {index}"
+                ),
+            )
+        }
+    }
+
+    /// The code of gRPC that belongs to the status.
+    fn code(&self) -> u8 {
+        match self.status {
+            StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE => 3,
+            StatusCode::NOT_FOUND => 5,
+            StatusCode::CONFLICT => 6,
+            StatusCode::FORBIDDEN => 7,
+            StatusCode::METHOD_NOT_ALLOWED => 12,
+            StatusCode::SERVICE_UNAVAILABLE => 14,
+            StatusCode::UNAUTHORIZED => 16,
+            _ => 13,
+        }
+    }
+}
+
+/// The reason of a refusal, as Rekor begins it.
+pub(crate) fn reason(error: &EntryError) -> String {
+    match error {
+        EntryError::Json(_) | EntryError::InvalidType => error.to_string(),
+        other => format!("invalid hashedrekord request: {other}"),
+    }
+}
+
+impl From<EntryError> for ApiError {
+    fn from(error: EntryError) -> Self {
+        Self::bad_request(reason(&error))
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Rejected(_) => Self::bad_request(error.to_string()),
+            Error::Overloaded { retry_after } => Self {
+                retry_after_s: Some(retry_after.as_secs().max(1)),
+                ..Self::unavailable(error.to_string())
+            },
+            Error::Unavailable(_) | Error::Corrupt(_) | Error::Fatal(_) => {
+                Self::unavailable(error.to_string())
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({"code": self.code(), "message": self.message, "details": []});
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(index) = self.log_index {
+            headers.insert("x-log-index", HeaderValue::from(index.get()));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+const RETRY_AFTER_S: u64 = 5;

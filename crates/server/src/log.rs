@@ -1,0 +1,144 @@
+//! What the router serves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tegula_sequencer::Sequencer;
+use tegula_storage::Store;
+use tegula_tlog::{LogDescription, VerifierKey};
+use tokio::sync::Semaphore;
+
+use crate::metrics::Metrics;
+
+/// A log and how it is offered. Clones are the same log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    sequencer: Sequencer,
+    store: Arc<dyn Store>,
+    log_id: [u8; 32],
+    takes_raw: bool,
+    takes_rekor: bool,
+    options: Options,
+    metrics: Metrics,
+    bodies: Semaphore,
+    next_request: AtomicU64,
+    request_prefix: u64,
+}
+
+/// What the operator wants.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How an entry that is in the log already is answered.
+    pub duplicates: Duplicates,
+    /// Whether writes need a bearer token.
+    pub require_token: bool,
+    /// Requests whose bodies are held at one time; more wait for their turn.
+    pub max_bodies: usize,
+    /// Seconds after which a request is given up.
+    pub timeout_s: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            duplicates: Duplicates::Existing,
+            require_token: false,
+            max_bodies: 1024,
+            timeout_s: 30,
+        }
+    }
+}
+
+/// The answer to an entry that is in the log already.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Duplicates {
+    /// 201 with the entry that is there and a fresh proof.
+    Existing,
+    /// 409, as Rekor v2 does.
+    Conflict,
+}
+
+impl Log {
+    /// Offers a log. `key` is its first key; what it takes is what `description` says. `seed` makes the request ids of this process unlike
+    /// those of others.
+    pub fn new(
+        sequencer: Sequencer,
+        store: Arc<dyn Store>,
+        key: &VerifierKey,
+        description: &LogDescription,
+        options: Options,
+        seed: u64,
+    ) -> Self {
+        let takes = |kind: &str| {
+            description
+                .entries
+                .iter()
+                .any(|entry| entry.starts_with(kind))
+        };
+        Self {
+            inner: Arc::new(Inner {
+                sequencer,
+                store,
+                log_id: key.full_key_id(),
+                takes_raw: takes("raw"),
+                takes_rekor: takes("hashedrekord/"),
+                bodies: Semaphore::new(options.max_bodies),
+                options,
+                metrics: Metrics::new(),
+                next_request: AtomicU64::new(0),
+                request_prefix: seed,
+            }),
+        }
+    }
+
+    /// The log's writer.
+    pub fn sequencer(&self) -> &Sequencer {
+        &self.inner.sequencer
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.inner.store.as_ref()
+    }
+
+    pub(crate) fn log_id(&self) -> &[u8; 32] {
+        &self.inner.log_id
+    }
+
+    pub(crate) fn takes_raw(&self) -> bool {
+        self.inner.takes_raw
+    }
+
+    pub(crate) fn takes_rekor(&self) -> bool {
+        self.inner.takes_rekor
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn bodies(&self) -> &Semaphore {
+        &self.inner.bodies
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// Tells the metrics what housekeeping found: the number of damaged objects.
+    pub fn report_damage(&self, damaged: usize) {
+        self.inner.metrics.damaged(damaged);
+    }
+
+    pub(crate) fn next_request_id(&self) -> String {
+        let number = self.inner.next_request.fetch_add(1, Ordering::Relaxed);
+        format!(
+            "{:08x}{number:08x}",
+            self.inner.request_prefix & 0xffff_ffff
+        )
+    }
+}

@@ -1,0 +1,205 @@
+//! Static objects: the checkpoint, tiles, bundles and `log.json`, as any web server would give them.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use sha2::{Digest, Sha256};
+use tegula_storage::ObjectPath;
+use tegula_tlog::TilePath;
+
+use crate::error::ApiError;
+use crate::log::Log;
+
+/// `GET` and `HEAD` at `/` and below `/api/v2/`.
+pub(crate) async fn object(
+    State(log): State<Log>,
+    uri: Uri,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let asked = uri.path();
+    let kind = Kind::of(asked).ok_or_else(|| ApiError::not_found(asked))?;
+    if method == Method::OPTIONS {
+        return Ok(preflight());
+    }
+    if method != Method::GET && method != Method::HEAD {
+        let message = format!("{method} is not possible here, expected GET or HEAD");
+        let mut refused = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).into_response();
+        let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
+        refused.headers_mut().insert(header::ALLOW, allow);
+        return Ok(refused);
+    }
+    let path = ObjectPath::public(kind.path())
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let object = log
+        .store()
+        .read(&path)
+        .await
+        .map_err(|error| ApiError::unavailable(error.to_string()))?;
+    let bytes = object.ok_or_else(|| ApiError::not_found(asked))?.bytes;
+    Ok(answer(&kind, bytes, &method, &headers))
+}
+
+/// What may be read. Nothing else has a path, so that nothing private can be named.
+enum Kind {
+    Checkpoint,
+    Description,
+    Tile(TilePath),
+}
+
+impl Kind {
+    fn of(path: &str) -> Option<Self> {
+        let path = path.trim_start_matches('/');
+        let path = path.strip_prefix("api/v2/").unwrap_or(path);
+        match path {
+            "checkpoint" => Some(Self::Checkpoint),
+            "log.json" => Some(Self::Description),
+            tile => tile.parse().ok().map(Self::Tile),
+        }
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Self::Checkpoint => "checkpoint".to_owned(),
+            Self::Description => "log.json".to_owned(),
+            Self::Tile(path) => path.to_string(),
+        }
+    }
+
+    fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Checkpoint => "text/plain; charset=utf-8",
+            Self::Description => "application/json",
+            Self::Tile(_) => "application/octet-stream",
+        })
+    }
+
+    fn cache_control(&self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Checkpoint => "public, max-age=1",
+            Self::Description => "public, max-age=60",
+            Self::Tile(_) => "public, max-age=31536000, immutable",
+        })
+    }
+}
+
+fn answer(kind: &Kind, bytes: Bytes, method: &Method, asked: &HeaderMap) -> Response {
+    let digest: String = tegula_tlog::Hash(Sha256::digest(&bytes).into())
+        .to_string()
+        .chars()
+        .take(32)
+        .collect();
+    let etag = format!("\"{digest}\"");
+    let len = bytes.len();
+    let (status, body, content_range) = if matches(asked, header::IF_NONE_MATCH, &etag) {
+        (StatusCode::NOT_MODIFIED, Bytes::new(), None)
+    } else {
+        match range(asked, &etag, len) {
+            Range::Whole => (StatusCode::OK, bytes, None),
+            Range::Part(start, end) => (
+                StatusCode::PARTIAL_CONTENT,
+                bytes.slice(start..end),
+                Some(format!("bytes {start}-{}/{len}", end - 1)),
+            ),
+            Range::Unsatisfiable => {
+                let message = format!("the object has {len} bytes, none of which are in the range");
+                let mut refused =
+                    ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, message).into_response();
+                set(
+                    &mut refused,
+                    header::CONTENT_RANGE,
+                    &format!("bytes */{len}"),
+                );
+                return refused;
+            }
+        }
+    };
+    let content_length = body.len();
+    let body = if *method == Method::HEAD {
+        Bytes::new()
+    } else {
+        body
+    };
+    let mut response = (status, Body::from(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, kind.content_type());
+    headers.insert(header::CACHE_CONTROL, kind.cache_control());
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
+    if status != StatusCode::NOT_MODIFIED {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(content_length));
+    }
+    set(&mut response, header::ETAG, &etag);
+    if let Some(content_range) = content_range {
+        set(&mut response, header::CONTENT_RANGE, &content_range);
+    }
+    response
+}
+
+fn set(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn matches(asked: &HeaderMap, name: header::HeaderName, etag: &str) -> bool {
+    let value = asked.get(name).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| {
+        value
+            .split(',')
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == "*" || tag == etag)
+    })
+}
+
+enum Range {
+    Whole,
+    Part(usize, usize),
+    Unsatisfiable,
+}
+
+/// One range of bytes (RFC 9110, section 14). Anything else is answered whole, as it may be.
+fn range(asked: &HeaderMap, etag: &str, len: usize) -> Range {
+    let text = asked
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok());
+    let Some((first, last)) = text
+        .and_then(|text| text.strip_prefix("bytes="))
+        .and_then(|text| text.split_once('-'))
+    else {
+        return Range::Whole;
+    };
+    if asked.contains_key(header::IF_RANGE) && !matches(asked, header::IF_RANGE, etag) {
+        return Range::Whole;
+    }
+    let (start, end) = match (first.parse::<usize>(), last.parse::<usize>()) {
+        (Ok(start), Ok(last)) if start <= last => (start, last.saturating_add(1).min(len)),
+        (Ok(start), Err(_)) if last.is_empty() => (start, len),
+        (Err(_), Ok(count)) if first.is_empty() => (len.saturating_sub(count), len),
+        _ => return Range::Whole,
+    };
+    if start < end {
+        Range::Part(start, end)
+    } else {
+        Range::Unsatisfiable
+    }
+}
+
+fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    let methods = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    let allowed = HeaderValue::from_static("authorization, content-type, range, if-none-match");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("86400"),
+    );
+    response
+}

@@ -1,0 +1,148 @@
+//! Who may write: bearer tokens, of which the log keeps hashes alone, in `private/tokens.json`.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tegula_storage::{ObjectPath, Replaced, Store, StoreError};
+
+use crate::error::ApiError;
+use crate::log::Log;
+
+/// A token that is accepted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Token {
+    /// Whose it is.
+    pub name: String,
+    /// SHA-256 of the token, 64 hexadecimal digits.
+    pub sha256: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
+/// Why the tokens could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// There is a token of this name.
+    #[error("there is a token named {0:?} already")]
+    Exists(String),
+    /// There is no token of this name.
+    #[error("there is no token named {0:?}")]
+    Unknown(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file is not one of tokens.
+    #[error("private/tokens.json: {0}")]
+    File(#[from] serde_json::Error),
+    /// Others change them all the time.
+    #[error("private/tokens.json was changed by another process, try again")]
+    Busy,
+}
+
+/// All tokens.
+///
+/// # Errors
+///
+/// [`TokenError::Store`] or [`TokenError::File`].
+pub async fn list_tokens(store: &dyn Store) -> Result<Vec<Token>, TokenError> {
+    let object = store.read(&path()?).await?;
+    match object {
+        Some(object) => Ok(serde_json::from_slice(&object.bytes)?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Makes a token of 32 random bytes; what is returned is not kept anywhere.
+///
+/// # Errors
+///
+/// [`TokenError`].
+pub async fn add_token(
+    store: &dyn Store,
+    name: &str,
+    random: [u8; 32],
+    now_ms: u64,
+) -> Result<String, TokenError> {
+    let secret = format!("tegula_{}", tegula_tlog::Hash(random));
+    let token = Token {
+        name: name.to_owned(),
+        sha256: hash(&secret),
+        created_ms: now_ms,
+    };
+    change(store, |tokens| {
+        if tokens.iter().any(|token| token.name == name) {
+            return Err(TokenError::Exists(name.to_owned()));
+        }
+        tokens.push(token);
+        Ok(())
+    })
+    .await?;
+    Ok(secret)
+}
+
+/// Takes a token away: the next request with it is refused.
+///
+/// # Errors
+///
+/// [`TokenError`].
+pub async fn revoke_token(store: &dyn Store, name: &str) -> Result<(), TokenError> {
+    change(store, |tokens| {
+        let before = tokens.len();
+        tokens.retain(|token| token.name != name);
+        if tokens.len() == before {
+            return Err(TokenError::Unknown(name.to_owned()));
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn change(
+    store: &dyn Store,
+    change: impl FnOnce(&mut Vec<Token>) -> Result<(), TokenError> + Send,
+) -> Result<(), TokenError> {
+    let path = path()?;
+    let object = store.read(&path).await?;
+    let mut tokens: Vec<Token> = match &object {
+        Some(object) => serde_json::from_slice(&object.bytes)?,
+        None => Vec::new(),
+    };
+    change(&mut tokens)?;
+    let json = Bytes::from(serde_json::to_vec_pretty(&tokens)?);
+    let version = object.as_ref().map(|object| &object.version);
+    match store.replace(&path, version, json).await? {
+        Replaced::Replaced => Ok(store.sync(std::slice::from_ref(&path)).await?),
+        Replaced::Changed => Err(TokenError::Busy),
+    }
+}
+
+/// Whether the request may write. The file is read each time, so that a token can be revoked at once.
+pub(crate) async fn authorize(log: &Log, headers: &HeaderMap) -> Result<(), ApiError> {
+    if !log.options().require_token {
+        return Ok(());
+    }
+    let unauthorized = |message| ApiError::new(StatusCode::UNAUTHORIZED, message);
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let given = given.ok_or_else(|| unauthorized("this log needs a bearer token to write"))?;
+    let tokens = list_tokens(log.store())
+        .await
+        .map_err(|error| ApiError::unavailable(error.to_string()))?;
+    let given = hash(given.trim());
+    let known = tokens.iter().find(|token| token.sha256 == given);
+    let known =
+        known.ok_or_else(|| unauthorized("the bearer token is not known, or was revoked"))?;
+    tracing::debug!(token = known.name, "authorized");
+    Ok(())
+}
+
+fn hash(secret: &str) -> String {
+    tegula_tlog::Hash(Sha256::digest(secret).into()).to_string()
+}
+
+fn path() -> Result<ObjectPath, StoreError> {
+    ObjectPath::private("tokens.json").map_err(|error| StoreError::invalid(error.to_string()))
+}

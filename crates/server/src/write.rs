@@ -1,0 +1,158 @@
+//! Uploads: one entry, a batch of them, or bytes as they are.
+
+use axum::Json;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tegula_entries::{Entry, parse_request};
+use tegula_sequencer::Receipt;
+
+use crate::answer;
+use crate::error::{ApiError, reason};
+use crate::log::{Duplicates, Log};
+use crate::tokens::authorize;
+
+/// `POST /api/v2/log/entries`
+pub(crate) async fn entry(
+    State(log): State<Log>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    rekor_is_on(&log)?;
+    authorize(&log, &headers).await?;
+    let _turn = log.bodies().acquire().await;
+    let body = read(body, MAX_BODY).await?;
+    let entry = verified(&body)?;
+    let receipt = log
+        .sequencer()
+        .submit(Bytes::copy_from_slice(entry.body()))
+        .await?;
+    log.metrics().uploaded(1, u64::from(receipt.duplicate));
+    if receipt.duplicate && log.options().duplicates == Duplicates::Conflict {
+        return Err(ApiError::conflict(receipt.index));
+    }
+    let answer = answer::transparency_log_entry(
+        log.log_id(),
+        entry.kind(),
+        entry.version(),
+        entry.body(),
+        &receipt,
+    );
+    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
+    mark_duplicate(&mut response, &receipt);
+    Ok(response)
+}
+
+/// `POST /api/v2/log/entries/batch`
+pub(crate) async fn batch(
+    State(log): State<Log>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    rekor_is_on(&log)?;
+    authorize(&log, &headers).await?;
+    let _turn = log.bodies().acquire().await;
+    let body = read(body, MAX_BODY).await?;
+    let batch: BatchRequest<'_> = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad_request(format!(
+            "request is not valid: expected {{\"requests\": [...]}}: {error}"
+        ))
+    })?;
+    let count = batch.requests.len();
+    if count == 0 || count > MAX_BATCH {
+        return Err(ApiError::bad_request(format!(
+            "a batch of {count} requests, expected 1 to {MAX_BATCH}"
+        )));
+    }
+    let verified = batch.requests.iter().map(|request| {
+        let entry = verified(request.get().as_bytes());
+        entry
+            .map(|entry| Bytes::from(entry.into_body()))
+            .map_err(|error| reason(&error))
+    });
+    let verified: Vec<Result<Bytes, String>> = verified.collect();
+    let bodies: Vec<Bytes> = verified.iter().flatten().cloned().collect();
+    let receipts = if bodies.is_empty() {
+        Vec::new()
+    } else {
+        log.sequencer().submit_batch(bodies).await?
+    };
+    let known = receipts.iter().filter(|receipt| receipt.duplicate).count();
+    log.metrics().uploaded(receipts.len() as u64, known as u64);
+    let published = receipts.first().map_or_else(
+        || log.sequencer().published(),
+        |receipt| receipt.published.clone(),
+    );
+    let mut receipts = receipts.into_iter();
+    let entries = verified.into_iter().map(|verified| {
+        let receipt = verified.map(|_| receipts.next());
+        receipt.and_then(|receipt| receipt.ok_or_else(|| "it was not logged".to_owned()))
+    });
+    let answer = answer::batch(&published, entries.collect());
+    Ok(Json(answer).into_response())
+}
+
+/// `POST /add`
+pub(crate) async fn add(
+    State(log): State<Log>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    if !log.takes_raw() {
+        let message = "this log takes no raw entries: its log.json does not name the kind raw";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, message));
+    }
+    authorize(&log, &headers).await?;
+    let _turn = log.bodies().acquire().await;
+    let body = read(body, tegula_tlog::MAX_ENTRY_LEN).await?;
+    let receipt = log.sequencer().submit(body).await?;
+    log.metrics().uploaded(1, u64::from(receipt.duplicate));
+    let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let mut response = (text, receipt.index.to_string()).into_response();
+    mark_duplicate(&mut response, &receipt);
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchRequest<'a> {
+    #[serde(borrow)]
+    requests: Vec<&'a RawValue>,
+}
+
+fn verified(request: &[u8]) -> Result<Entry, tegula_entries::EntryError> {
+    parse_request(request)?.verify()
+}
+
+fn rekor_is_on(log: &Log) -> Result<(), ApiError> {
+    if log.takes_rekor() {
+        return Ok(());
+    }
+    let message = "this log takes raw entries alone, by POST /add";
+    Err(ApiError::new(StatusCode::NOT_FOUND, message))
+}
+
+async fn read(body: Body, max_len: usize) -> Result<Bytes, ApiError> {
+    to_bytes(body, max_len).await.map_err(|error| {
+        let too_long = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        ApiError::bad_request(if too_long {
+            format!("the request body is larger than {max_len} bytes")
+        } else {
+            format!("the request body could not be read: {error}")
+        })
+    })
+}
+
+fn mark_duplicate(response: &mut Response, receipt: &Receipt) {
+    if receipt.duplicate {
+        let index = HeaderValue::from(receipt.index.get());
+        response.headers_mut().insert("x-log-index", index);
+    }
+}
+
+const MAX_BODY: usize = 4 << 20;
+const MAX_BATCH: usize = 1_000;
