@@ -3,7 +3,9 @@
 mod commands;
 mod config;
 mod context;
+mod env;
 mod exit;
+mod keys;
 mod log_source;
 mod output;
 mod trust;

@@ -4,12 +4,15 @@ mod completions;
 mod entry;
 mod fsck;
 mod get;
+mod init;
 mod leaf;
 mod loginfo;
 mod logproof;
 mod man;
 mod proof;
 mod repair;
+mod serve;
+mod token;
 mod upload;
 mod verify;
 
@@ -18,6 +21,12 @@ use crate::exit::CliError;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    /// Make a log in a directory
+    Init(init::Args),
+    /// Run a log
+    Serve(serve::Args),
+    /// Make, list and revoke the tokens of those who may write
+    Token(token::Args),
     /// Log signatures of artifacts
     Upload(upload::Args),
     /// Read an entry, with proof that it is in the log
@@ -41,6 +50,9 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) async fn run(self, cx: &Context) -> Result<(), CliError> {
         match self {
+            Self::Init(args) => init::run(args, cx).await,
+            Self::Serve(args) => serve::run(args, cx).await,
+            Self::Token(args) => token::run(args, cx).await,
             Self::Upload(args) => upload::run(args, cx).await,
             Self::Get(args) => get::run(args, cx).await,
             Self::Verify(args) => verify::run(args, cx).await,

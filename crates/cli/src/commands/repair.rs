@@ -7,17 +7,18 @@ use std::path::Path;
 use serde_json::json;
 use tegula_sequencer::{Config, RebuildReport, rebuild};
 use tegula_storage::{Condition, Directory, DirectoryOptions, ObjectPath, Store};
-use tegula_tlog::{LogDescription, SigningKey};
+use tegula_tlog::SigningKey;
 
 use crate::context::Context;
 use crate::exit::CliError;
+use crate::keys;
 
 /// Rebuilds every object of the log in `root` that the slots still cover, whatever was synced.
 ///
 /// This is what the server does after an unclean stop, but from the first slot on. So the directory is marked as stopped uncleanly,
 /// which also keeps servers out until the end; if this fails, the next server finds the mark and rebuilds by itself.
 pub(crate) async fn run(root: &Path, cx: &Context) -> Result<(), CliError> {
-    let signers = signers(root)?;
+    let (_, signers) = keys::load(root)?;
     let log_id = signers
         .first()
         .map(|signer| signer.verifier().full_key_id())
@@ -74,37 +75,6 @@ async fn rebuild_all(
     }
     // Otherwise it stays away until a server writes it: what was rebuilt is not synced before the store is closed.
     outcome.map_err(|error| CliError::verification(format!("cannot repair: {error}")))
-}
-
-/// The log's keys, in the order of its description.
-fn signers(root: &Path) -> Result<Vec<SigningKey>, CliError> {
-    let description = root.join("public/log.json");
-    let failed = |path: &Path, error: &dyn ToString| {
-        CliError::io(format!("{}: {}", path.display(), error.to_string()))
-    };
-    let bytes = fs::read(&description).map_err(|error| failed(&description, &error))?;
-    let parsed = LogDescription::parse(&bytes).map_err(|error| failed(&description, &error))?;
-    let directory = root.join("private/keys");
-    let mut found = Vec::new();
-    for entry in fs::read_dir(&directory).map_err(|error| failed(&directory, &error))? {
-        let path = entry.map_err(|error| failed(&directory, &error))?.path();
-        if path.extension().is_some_and(|extension| extension == "pem") {
-            let pem = fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
-            let key = SigningKey::from_pkcs8_pem(&parsed.origin, &pem)
-                .map_err(|error| failed(&path, &error))?;
-            found.push((key.verifier().to_string(), key));
-        }
-    }
-    parsed
-        .keys
-        .iter()
-        .map(|vkey| {
-            let key = found.iter().find(|(name, _)| name == vkey);
-            key.map(|(_, key)| key.clone()).ok_or_else(|| {
-                CliError::usage(format!("{} has no key for {vkey}", directory.display()))
-            })
-        })
-        .collect()
 }
 
 fn mark_unclean(root: &Path) -> Result<(), CliError> {

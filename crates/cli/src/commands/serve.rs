@@ -1,0 +1,310 @@
+//! `tegula serve`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde_json::json;
+use tegula_sequencer::{Config, Error, Keep, Sequencer, TidyOptions};
+use tegula_server::{Duplicates, Limits, Log, Options, listen, metrics_router, router};
+use tegula_storage::{Directory, DirectoryOptions, Store};
+use tegula_tlog::LogDescription;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::commands::init::{self, LogArgs};
+use crate::context::Context;
+use crate::env::{RealEnv, random};
+use crate::exit::CliError;
+use crate::keys;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The log's directory; if it is absent or empty, a log is made in it
+    directory: PathBuf,
+
+    /// Where to listen
+    #[arg(
+        long,
+        env = "TEGULA_LISTEN",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:3000"
+    )]
+    listen: String,
+
+    /// Where to answer Prometheus
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics_listen: Option<String>,
+
+    /// The name of a new log; the host that it listens on unless it is given
+    #[arg(long, value_name = "NAME")]
+    origin: Option<String>,
+
+    #[command(flatten)]
+    log: LogArgs,
+
+    /// Take uploads only with a token (see `tegula token`)
+    #[arg(long)]
+    require_token: bool,
+
+    /// How an entry that is in the log already is answered
+    #[arg(long, value_name = "HOW", default_value = "existing")]
+    duplicates: DuplicatesArg,
+
+    /// How many of the last leaves are searched for duplicates
+    #[arg(long, value_name = "LEAVES", default_value_t = 1 << 20)]
+    dedup_window: u64,
+
+    /// How many of the last leaves' slots are kept as a backup; all of them, or a number
+    #[arg(long, value_name = "all|LEAVES", default_value = "1048576", value_parser = keep)]
+    keep_slots: Keep,
+
+    /// Hours for which partial tiles stay after a larger checkpoint was published, at least 24
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u64).range(24..))]
+    keep_partials: u64,
+
+    /// Seconds between rounds of housekeeping
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    tidy_interval: u64,
+
+    /// Connections at one time
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    max_connections: usize,
+
+    /// What is told on standard error: error, warn, info, debug, or a filter
+    #[arg(
+        long,
+        env = "TEGULA_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    log_level: String,
+
+    /// Standard error in JSON, one object a line
+    #[arg(long)]
+    log_json: bool,
+}
+
+#[derive(Copy, Clone, Debug, ValueEnum)]
+enum DuplicatesArg {
+    /// 201, the entry that is there, and a fresh proof
+    Existing,
+    /// 409, as Rekor v2 does
+    Conflict,
+}
+
+fn keep(text: &str) -> Result<Keep, String> {
+    match text {
+        "all" => Ok(Keep::All),
+        number => number
+            .parse()
+            .map(Keep::Leaves)
+            .map_err(|error| format!("{error}, expected all or a number")),
+    }
+}
+
+pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
+    tell_on_stderr(&args)?;
+    let listener = bind(&args.listen).await?;
+    let address = listener.local_addr().map_err(CliError::io)?;
+    let metrics = match &args.metrics_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    if !init::is_made(&args.directory) {
+        let origin = args.origin.clone().unwrap_or_else(|| host(&args.listen));
+        init::make(&args.directory, &origin, &args.log).await?;
+    }
+    let store =
+        Directory::open(&args.directory, DirectoryOptions::default()).map_err(CliError::io)?;
+    let store = Arc::new(store);
+    let served = serve(&args, cx, Arc::clone(&store), listener, address, metrics).await;
+    // Also after a failure: the last one to leave takes the mark of an unclean stop away.
+    let closed = store.close().await;
+    served?;
+    closed.map_err(CliError::io)
+}
+
+async fn serve(
+    args: &Args,
+    cx: &Context,
+    store: Arc<Directory>,
+    listener: TcpListener,
+    address: SocketAddr,
+    metrics: Option<TcpListener>,
+) -> Result<(), CliError> {
+    let (description, signers) = keys::load(&args.directory)?;
+    check_origin(args, &description)?;
+    let key = signers.first().map(|key| key.verifier());
+    let key = key.ok_or_else(|| CliError::usage("the log has no key"))?;
+    let config = Config {
+        dedup_window: args.dedup_window,
+        ..Config::new(signers)
+    };
+    let env = Arc::new(RealEnv::new(cx.clock.now_ms)?);
+    let store: Arc<dyn Store> = store;
+    let sequencer = Sequencer::open(Arc::clone(&store), env, config)
+        .await
+        .map_err(CliError::io)?;
+    let options = Options {
+        duplicates: match args.duplicates {
+            DuplicatesArg::Existing => Duplicates::Existing,
+            DuplicatesArg::Conflict => Duplicates::Conflict,
+        },
+        require_token: args.require_token,
+        ..Options::default()
+    };
+    let seed = random()?
+        .first_chunk()
+        .copied()
+        .map_or(0, u64::from_be_bytes);
+    let log = Log::new(sequencer.clone(), store, &key, &description, options, seed);
+    tell(cx, address, &description);
+
+    let (stop, stopped) = watch::channel(false);
+    let limits = Limits {
+        connections: args.max_connections,
+        ..Limits::default()
+    };
+    let metrics = metrics.map(|listener| {
+        let router = metrics_router(log.clone());
+        tokio::spawn(listen(
+            listener,
+            router,
+            Limits::default(),
+            until(stopped.clone()),
+        ))
+    });
+    let tidying = tokio::spawn(tidy(log.clone(), tidy_options(args), args.tidy_interval));
+    let serving = tokio::spawn(listen(listener, router(log), limits, until(stopped)));
+
+    let ended = until_it_ends(&sequencer).await;
+    info!("stopping");
+    stop.send_replace(true);
+    joined(serving).await?;
+    if let Some(metrics) = metrics {
+        joined(metrics).await?;
+    }
+    tidying.abort();
+    // A round of housekeeping that was cut off has left nothing half done; wait until it is off the store.
+    tidying.await.unwrap_or_default();
+    sequencer.close().await;
+    ended
+}
+
+fn tell(cx: &Context, address: SocketAddr, description: &LogDescription) {
+    if cx.output.is_json() {
+        cx.output.json(&json!({
+            "url": format!("http://{address}"),
+            "origin": description.origin,
+            "keys": description.keys,
+        }));
+        return;
+    }
+    cx.output.line(format!("Origin: {}", description.origin));
+    for key in &description.keys {
+        cx.output.line(format!("Key:    {key}"));
+    }
+    cx.output.line(format!("URL:    http://{address}"));
+}
+
+fn check_origin(args: &Args, description: &LogDescription) -> Result<(), CliError> {
+    match &args.origin {
+        Some(origin) if *origin != description.origin => Err(CliError::usage(format!(
+            "--origin {origin}: the log in {} is {}",
+            args.directory.display(),
+            description.origin
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn tidy_options(args: &Args) -> TidyOptions {
+    TidyOptions {
+        keep: args.keep_slots,
+        partial_age: Duration::from_secs(args.keep_partials.saturating_mul(3600)),
+        ..TidyOptions::default()
+    }
+}
+
+async fn tidy(log: Log, options: TidyOptions, interval_s: u64) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(interval_s)).await;
+        match log.sequencer().tidy(options).await {
+            Ok(report) => {
+                log.report_damage(report.damaged.len());
+                for damaged in &report.damaged {
+                    error!(
+                        damaged,
+                        "the self-check found damage: stop, and run `tegula fsck --repair`"
+                    );
+                }
+                info!(?report, "tidied");
+            }
+            Err(reason) => warn!(%reason, "housekeeping failed, it will be tried again"),
+        }
+    }
+}
+
+/// Until a signal, or until the storage has failed: then no write can be believed any more.
+async fn until_it_ends(sequencer: &Sequencer) -> Result<(), CliError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::io)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::io)?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                if let Some(reason @ Error::Fatal(_)) = sequencer.status().stopped {
+                    return Err(CliError::io(reason));
+                }
+            }
+        }
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error is a sender that is gone: that, too, is the end.
+    stopped
+        .wait_for(|stopped| *stopped)
+        .await
+        .map(drop)
+        .unwrap_or_default();
+}
+
+async fn joined(task: tokio::task::JoinHandle<std::io::Result<()>>) -> Result<(), CliError> {
+    task.await.map_err(CliError::io)?.map_err(CliError::io)
+}
+
+async fn bind(address: &str) -> Result<TcpListener, CliError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| CliError::io(format!("cannot listen on {address}: {error}")))
+}
+
+/// The host of `host:port`, without the brackets of IPv6.
+fn host(listen: &str) -> String {
+    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+    host.trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned()
+}
+
+fn tell_on_stderr(args: &Args) -> Result<(), CliError> {
+    let filter = EnvFilter::try_new(&args.log_level)
+        .map_err(|error| CliError::usage(format!("--log-level: {error}")))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let set = if args.log_json {
+        subscriber.json().try_init()
+    } else {
+        subscriber.with_target(false).try_init()
+    };
+    set.map_err(|error| CliError::io(error.to_string()))
+}
