@@ -41,6 +41,16 @@ pub(crate) struct LogArgs {
     raw: bool,
 }
 
+impl LogArgs {
+    /// A log of raw entries.
+    pub(crate) fn raw() -> Self {
+        Self {
+            raw: true,
+            ..Self::default()
+        }
+    }
+}
+
 pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     make(&args.directory, &args.origin, &args.log).await?;
     let (description, _) = keys::load(&args.directory)?;

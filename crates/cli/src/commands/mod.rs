@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod completions;
 mod entry;
 mod fsck;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Serve(serve::Args),
     /// Make, list and revoke the tokens of those who may write
     Token(token::Args),
+    /// Load a log, and measure it
+    Bench(bench::Args),
     /// Log signatures of artifacts
     Upload(upload::Args),
     /// Read an entry, with proof that it is in the log
@@ -53,6 +56,7 @@ impl Command {
             Self::Init(args) => init::run(args, cx).await,
             Self::Serve(args) => serve::run(args, cx).await,
             Self::Token(args) => token::run(args, cx).await,
+            Self::Bench(args) => bench::run(args, cx).await,
             Self::Upload(args) => upload::run(args, cx).await,
             Self::Get(args) => get::run(args, cx).await,
             Self::Verify(args) => verify::run(args, cx).await,

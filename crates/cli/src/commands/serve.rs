@@ -1,5 +1,6 @@
 //! `tegula serve`
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -300,6 +301,7 @@ fn tell_on_stderr(args: &Args) -> Result<(), CliError> {
         .map_err(|error| CliError::usage(format!("--log-level: {error}")))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let set = if args.log_json {
         subscriber.json().try_init()
