@@ -1,1 +1,3 @@
+//! Growing and proving.
+
 fn main() {}
