@@ -1,1 +1,1 @@
-//! The whole system under test: golden log, foreign judges, faults, kill loops.
+//! The whole system under test: the examples of the format, the demo, every test.

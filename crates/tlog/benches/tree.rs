@@ -1,3 +1,0 @@
-//! Growing and proving.
-
-fn main() {}
