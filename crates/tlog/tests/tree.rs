@@ -1,5 +1,13 @@
 //! Trees, tiles and proofs against RFC 6962 as it is written.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "a test stops where it fails"
+)]
+
 use proptest::prelude::*;
 use tegula_tlog::{
     Edge, Hash, LeafIndex, NodeTiles, TilePath, TileSet, TreeSize, Unverified, VerifiedTiles,

@@ -175,18 +175,14 @@ impl Simulation {
             return;
         }
         let at = self.random.below(self.processes.len());
-        match &mut self.processes[at] {
-            Some(process) => {
-                if poll(process) {
-                    self.processes[at] = None;
-                }
+        if let Some(process) = &mut self.processes[at] {
+            if poll(process) {
+                self.processes[at] = None;
             }
-            None if self.random.one_in(10) => {
-                // Clocks differ by up to a minute.
-                let skew = i64::try_from(self.random.below(120_000)).unwrap() - 60_000;
-                self.processes[at] = Some(self.world.process(skew));
-            }
-            None => {}
+        } else if self.random.one_in(10) {
+            // Clocks differ by up to a minute.
+            let skew = i64::try_from(self.random.below(120_000)).unwrap() - 60_000;
+            self.processes[at] = Some(self.world.process(skew));
         }
     }
 
