@@ -5,6 +5,7 @@
 //! | `log` | what the router serves: a sequencer, its store, and what the operator wants |
 //! | `router` | which request goes where; request ids, limits of time |
 //! | `write` | uploads, one by one and in batches |
+//! | `body` | how much of request bodies is held |
 //! | `read` | static objects, with caching, ranges and CORS |
 //! | `answer` | Rekor's JSON |
 //! | `error` | every error is JSON |
@@ -15,6 +16,7 @@
 //! The router needs no socket: it is a `tower::Service` like any other.
 
 mod answer;
+mod body;
 mod error;
 mod listen;
 mod log;

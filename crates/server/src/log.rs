@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tegula_sequencer::Sequencer;
 use tegula_storage::Store;
 use tegula_tlog::{LogDescription, VerifierKey};
-use tokio::sync::Semaphore;
 
+use crate::body::Bodies;
 use crate::metrics::Metrics;
 
 /// A log and how it is offered. Clones are the same log.
@@ -25,7 +25,7 @@ struct Inner {
     takes_rekor: bool,
     options: Options,
     metrics: Metrics,
-    bodies: Semaphore,
+    bodies: Bodies,
     next_request: AtomicU64,
     request_prefix: u64,
 }
@@ -37,8 +37,8 @@ pub struct Options {
     pub duplicates: Duplicates,
     /// Whether writes need a bearer token.
     pub require_token: bool,
-    /// Requests whose bodies are held at one time; more wait for their turn.
-    pub max_bodies: usize,
+    /// Bytes of request bodies that are held at one time, at least 4 MiB; further requests wait for their turn.
+    pub max_body_bytes: usize,
     /// Seconds after which a request is given up.
     pub timeout_s: u64,
 }
@@ -48,7 +48,7 @@ impl Default for Options {
         Self {
             duplicates: Duplicates::Existing,
             require_token: false,
-            max_bodies: 1024,
+            max_body_bytes: 64 << 20,
             timeout_s: 30,
         }
     }
@@ -87,7 +87,7 @@ impl Log {
                 log_id: key.full_key_id(),
                 takes_raw: takes("raw"),
                 takes_rekor: takes("hashedrekord/"),
-                bodies: Semaphore::new(options.max_bodies),
+                bodies: Bodies::new(options.max_body_bytes),
                 options,
                 metrics: Metrics::new(),
                 next_request: AtomicU64::new(0),
@@ -121,7 +121,7 @@ impl Log {
         &self.inner.options
     }
 
-    pub(crate) fn bodies(&self) -> &Semaphore {
+    pub(crate) fn bodies(&self) -> &Bodies {
         &self.inner.bodies
     }
 
