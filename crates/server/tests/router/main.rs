@@ -1,0 +1,12 @@
+//! The router without a socket, over a log in memory: statuses, headers and messages.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where it fails"
+)]
+
+mod reads;
+mod served;
+mod uploads;
