@@ -184,6 +184,10 @@ fn an_rsa_key_has_a_positive_odd_modulus_and_a_small_odd_exponent() {
         Verifier::from_public_key_der(&tlv(0x30, &[algorithm, &key].concat()))
     };
     let positive = [&[0], modulus].concat();
+    let three = [tlv(0x02, &positive), tlv(0x02, &[3]), tlv(0x02, &[3])].concat();
+    let three = tlv(0x03, &[&[0], &tlv(0x30, &three)[..]].concat());
+    let three = Verifier::from_public_key_der(&tlv(0x30, &[algorithm, &three].concat()));
+    assert_eq!(three, Err(EntryError::PublicKey(KeyError::Encoding)));
     assert_eq!(spki(&positive, contents(exponent)).unwrap().der(), der);
     for good in [&[3][..], &[17], &[1, 0, 1], &[0x7f, 0xff, 0xff, 0xff]] {
         assert!(spki(&positive, good).is_ok(), "{good:?}");

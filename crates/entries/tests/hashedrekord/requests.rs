@@ -391,7 +391,15 @@ fn an_error_quotes_two_hundred_characters_at_most_and_no_control_character() {
     }
 }
 
-/// A certificate with a long extension brings the body to any length.
+#[test]
+fn a_key_too_long_for_a_bundle_is_refused_before_it_is_read() {
+    for (form, field) in FORMS {
+        let path = format!("{VERIFIER}/{field}/rawBytes");
+        let error = refused(&with(&P256.request(form), &path, base64(&[0; 50_000])));
+        assert!(matches!(error, EntryError::TooLong { .. }), "{error:?}");
+    }
+}
+
 #[test]
 fn a_body_of_65535_bytes_is_logged_and_a_longer_one_is_not() {
     let request = P256.request(FORMS[1].0);
