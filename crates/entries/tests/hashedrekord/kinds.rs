@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use tegula_entries::{
-    Digest, Ed25519Form, EntryError, StoredEntry, Verifier, ed25519_form, hashedrekord_proposed_v1,
-    hashedrekord_request, parse_proposed_v1, parse_request,
+    Digest, Ed25519Form, EntryError, StoredEntry, Verifier, VerifierForm, ed25519_form,
+    hashedrekord_proposed_v1, hashedrekord_request, parse_proposed_v1, parse_request,
 };
 
 use crate::support::{
@@ -28,6 +28,8 @@ fn each_is_logged_in_the_canonical_form_of_rekor_v2() {
             assert_eq!(proposed.verifier().form(), form);
             assert_eq!(proposed.verifier().der(), kind.der(form));
             assert_eq!(proposed.verifier().key_details(), kind.details);
+            let spki = kind.der(VerifierForm::PublicKey);
+            assert_eq!(proposed.verifier().public_key().spki_der(), spki);
 
             let entry = proposed.verify().unwrap();
             assert_eq!((entry.kind(), entry.version()), ("hashedrekord", "0.0.2"));

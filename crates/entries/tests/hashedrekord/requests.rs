@@ -377,7 +377,7 @@ fn what_is_not_the_expected_json_is_refused_where_it_stands() {
 }
 
 #[test]
-fn an_error_quotes_two_hundred_characters_at_most_and_no_control_character() {
+fn an_error_quotes_two_hundred_characters_at_most_and_none_that_moves_others() {
     let long = "\u{1b}[2J\u{202e}é".repeat(100_000);
     for request in [
         with(&P256.request(FORMS[0].0), DETAILS, long.as_str()),
@@ -388,6 +388,10 @@ fn an_error_quotes_two_hundred_characters_at_most_and_no_control_character() {
         let error = refused(&request).to_string();
         assert!(error.len() < 2000, "{} bytes", error.len());
         assert!(!error.contains(char::is_control), "{error:?}");
+        assert!(
+            !error.contains('\u{202e}') && error.contains(r"\u{202e}"),
+            "{error:?}"
+        );
     }
 }
 
