@@ -180,7 +180,8 @@ pub enum PemError {
     Count(usize),
 }
 
-/// The beginning of a text from outside, safe to print: at most 200 characters, control characters escaped.
+/// The beginning of a text from outside, safe to print: at most 200 characters; those that control a terminal, or the
+/// direction of text, are escaped.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Excerpt(Box<str>);
 
@@ -191,7 +192,7 @@ impl Excerpt {
         let mut excerpt = String::new();
         let mut chars = text.chars();
         for c in chars.by_ref().take(EXCERPT_CHARS) {
-            if c.is_control() {
+            if c.is_control() || turns_text(c) {
                 excerpt.extend(c.escape_default());
             } else {
                 excerpt.push(c);
@@ -208,6 +209,11 @@ impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether what follows may be shown in another order or on another line (Unicode UAX #9, and U+2028 and U+2029).
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Long enough for serde's list of expected fields.

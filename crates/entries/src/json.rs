@@ -16,7 +16,6 @@ use crate::{EntryError, Excerpt};
 /// what becomes of a field with another name.
 macro_rules! message {
     ($unknown:ident $name:ident { $($field:ident: $type:ty = $first:literal $(| $more:literal)*),+ $(,)? }) => {
-        #[derive(Default)]
         pub(crate) struct $name<'a> {
             $(pub(crate) $field: Option<$type>,)+
             lifetime: std::marker::PhantomData<&'a ()>,
@@ -34,19 +33,23 @@ macro_rules! message {
                     }
 
                     fn visit_map<A: serde::de::MapAccess<'a>>(self, mut map: A) -> Result<$name<'a>, A::Error> {
-                        let mut message = $name::default();
+                        // Not there, `null`, or a value: a field that is `null` is unset, and yet must not come again.
+                        $(let mut $field: Option<Option<$type>> = None;)+
                         while let Some(name) = map.next_key::<$crate::json::Text<'a>>()? {
                             match &*name.0 {
                                 $($first $(| $more)* => {
-                                    if message.$field.is_some() {
+                                    if $field.is_some() {
                                         return Err(serde::de::Error::duplicate_field($first));
                                     }
-                                    message.$field = map.next_value()?;
+                                    $field = Some(map.next_value()?);
                                 })+
                                 other => $crate::json::$unknown(&mut map, other, &[$($first),+])?,
                             }
                         }
-                        Ok(message)
+                        Ok($name {
+                            $($field: $field.flatten(),)+
+                            lifetime: std::marker::PhantomData,
+                        })
                     }
                 }
 
@@ -234,6 +237,30 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDIN
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    message!(ignore Pair { first: Text<'a> = "first" | "1st" });
+
+    #[test]
+    fn a_field_comes_once_even_if_it_is_null() {
+        let first = |json: &str| {
+            let pair: Result<Pair<'_>, _> = serde_json::from_str(json);
+            pair.map(|pair| pair.first.map(|text| text.0.into_owned()))
+        };
+        assert_eq!(
+            first(r#"{"1st":"a","2nd":[]}"#).unwrap().as_deref(),
+            Some("a")
+        );
+        for unset in ["{}", r#"{"first":null}"#] {
+            assert_eq!(first(unset).unwrap(), None);
+        }
+        for twice in [
+            r#"{"first":null,"first":"a"}"#,
+            r#"{"1st":"a","first":null}"#,
+        ] {
+            let error = first(twice).unwrap_err().to_string();
+            assert!(error.starts_with("duplicate field `first`"), "{error}");
+        }
+    }
 
     #[test]
     fn base64_has_the_spellings_of_protojson() {

@@ -43,7 +43,7 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     text
 }
 
-/// The blocks of a text. Text outside them and headers in them are passed over; there is at least one block.
+/// The blocks of a text. Text outside them and headers at their beginning are passed over; there is at least one block.
 pub(crate) fn decode(text: &str) -> Result<Vec<Block>, PemError> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().map(str::trim);
@@ -54,7 +54,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<Block>, PemError> {
             match boundary(line, "END") {
                 Some(end) if end == label => break,
                 Some(_) => return Err(PemError::Absent),
-                None if line.contains(':') => contents.clear(),
+                None if line.contains(':') && contents.is_empty() => {}
                 None => contents.push_str(line),
             }
         }
@@ -124,7 +124,15 @@ mod tests {
         ] {
             assert_eq!(decode(text), Err(PemError::Absent), "{text}");
         }
-        for contents in ["", "A", "AAE", "AA EC", "AAEC=", "AAEC!"] {
+        for contents in [
+            "",
+            "A",
+            "AAE",
+            "AA EC",
+            "AAEC=",
+            "AAEC!",
+            "AAEC\nA: b\nAAEC",
+        ] {
             assert_eq!(
                 decode(&format!("-----BEGIN X-----\n{contents}\n-----END X-----\n")),
                 Err(PemError::Contents(Excerpt::new("X"))),

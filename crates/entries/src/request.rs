@@ -193,5 +193,5 @@ message!(refuse Envelope {
 
 message!(refuse EnvelopeSignature {
     sig: Text<'a> = "sig",
-    keyid: Text<'a> = "keyid",
+    _keyid: Text<'a> = "keyid",
 });

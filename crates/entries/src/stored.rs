@@ -1,6 +1,7 @@
 //! Bodies as readers find them in the log.
 
-use crate::hashedrekord::{KIND, V001, V002};
+use crate::error::PemError;
+use crate::hashedrekord::{KIND, V001, V002, check_len};
 use crate::json::{self, Text, message};
 use crate::pem::{self, Block};
 use crate::proposed::{Data, Parts, Signature, check_digest, is};
@@ -17,13 +18,15 @@ pub struct StoredEntry(Proposed);
 impl StoredEntry {
     /// Takes a body apart.
     ///
-    /// A 0.0.1 body may hold a chain of certificates, of which the first is the verifier.
+    /// A 0.0.1 body may hold a chain of up to ten certificates, of which the first is the verifier; the others are not looked into.
     ///
     /// # Errors
     ///
-    /// [`EntryError::Json`] or [`EntryError::Kind`] if it is something else than a `hashedrekord` of version 0.0.1 or 0.0.2, and
-    /// [`EntryError::NotCanonical`] if it is one, but not spelled as a log spells it.
+    /// [`EntryError::TooLong`] if it does not fit into a log, [`EntryError::Json`] or [`EntryError::Kind`] if it is something else
+    /// than a `hashedrekord` of version 0.0.1 or 0.0.2, and [`EntryError::NotCanonical`] if it is one, but not spelled as a log
+    /// spells it.
     pub fn parse(body: &[u8]) -> Result<Self, EntryError> {
+        check_len(body.len())?;
         let message: Body<'_> = json::from_slice(body)?;
         let proposed = if !is(&message.kind, KIND) {
             Err(unknown(&message))
@@ -107,14 +110,24 @@ fn parse_v001(spec: Option<Spec<'_>>) -> Result<Proposed, EntryError> {
     let spec = spec.ok_or(EntryError::Missing("spec"))?;
     let parts = Parts::new(spec.data, spec.signature)?;
     let blocks = pem::decode(&parts.pem).map_err(EntryError::Pem)?;
-    let first = blocks
-        .first()
-        .ok_or(EntryError::Pem(crate::PemError::Absent))?;
-    let verifier = Verifier::from_block(first)?;
+    let verifier = Verifier::from_block(signer(&blocks).map_err(EntryError::Pem)?)?;
     check_digest(&parts.digest, &verifier)?;
     let pem: String = blocks.iter().map(Block::encode).collect();
     let body = canonical::v001(parts.algorithm, &parts.value, &parts.signature, &pem);
     Proposed::new(V001, parts.digest, parts.signature, verifier, body)
+}
+
+/// The only block, or the first of a chain.
+fn signer(blocks: &[Block]) -> Result<&Block, PemError> {
+    let first = blocks.first().ok_or(PemError::Absent)?;
+    if blocks.len() > MAX_CHAIN_LEN {
+        return Err(PemError::Count(blocks.len()));
+    }
+    let other = |block: &&Block| block.label != pem::CERTIFICATE;
+    match blocks.iter().find(other) {
+        Some(other) if blocks.len() > 1 => Err(PemError::Label(Excerpt::new(&other.label))),
+        _ => Ok(first),
+    }
 }
 
 fn parse_v002(spec: Option<Spec<'_>>) -> Result<Proposed, EntryError> {
@@ -139,6 +152,9 @@ fn parse_v002(spec: Option<Spec<'_>>) -> Result<Proposed, EntryError> {
     let body = canonical::v002(details, digest.as_bytes(), &content, form, &der);
     Proposed::new(V002, digest, content, verifier, body)
 }
+
+/// Rekor v1 takes no longer ones.
+const MAX_CHAIN_LEN: usize = 10;
 
 message!(ignore Body {
     api_version: Text<'a> = "apiVersion",
