@@ -82,16 +82,16 @@ impl Log {
         };
         Self {
             inner: Arc::new(Inner {
-                sequencer,
                 store,
                 log_id: key.full_key_id(),
                 takes_raw: takes("raw"),
                 takes_rekor: takes("hashedrekord/"),
                 bodies: Bodies::new(options.max_body_bytes),
                 options,
-                metrics: Metrics::new(),
+                metrics: Metrics::new(sequencer.clone()),
                 next_request: AtomicU64::new(0),
                 request_prefix: seed,
+                sequencer,
             }),
         }
     }

@@ -1,5 +1,6 @@
 //! What Prometheus is told.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,13 +9,16 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::header;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use tegula_sequencer::Sequencer;
 
 use crate::log::Log;
 
@@ -27,15 +31,6 @@ pub(crate) struct Metrics {
     entries: Counter,
     duplicates: Counter,
     damaged: Gauge,
-    /// Taken from the sequencer when somebody asks.
-    size: Gauge<i64, std::sync::atomic::AtomicI64>,
-    pending: Gauge,
-    unpublished: Gauge,
-    slots: Gauge,
-    folded: Gauge,
-    cold_starts: Gauge,
-    failures: Gauge,
-    stopped: Gauge,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Hash, EncodeLabelSet)]
@@ -45,34 +40,15 @@ struct Labels {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sequencer: Sequencer) -> Self {
         let mut registry = Registry::with_prefix("tegula");
-        let mut gauge = |name: &str, help: &str| {
-            let gauge = Gauge::default();
-            registry.register(name, help, gauge.clone());
-            gauge
-        };
-        let size = gauge(
-            "published_size",
-            "Entries that the published checkpoint covers",
+        registry.register_collector(Box::new(Writing(sequencer)));
+        let damaged = Gauge::default();
+        registry.register(
+            "damaged_objects",
+            "Damage that the last self-check found",
+            damaged.clone(),
         );
-        let pending = gauge("pending_entries", "Entries that wait for a batch");
-        let unpublished = gauge(
-            "unpublished_slots",
-            "Slots that are ordered and not published",
-        );
-        let slots = gauge("slots", "Slots that this process wrote");
-        let folded = gauge(
-            "slots_folded",
-            "Slots of other processes that this one folded",
-        );
-        let cold_starts = gauge(
-            "cold_starts",
-            "Times that the log was read from the store anew",
-        );
-        let failures = gauge("batch_failures", "Batches that failed");
-        let stopped = gauge("stopped", "1 if the writer has stopped for good");
-        let damaged = gauge("damaged_objects", "Damage that the last self-check found");
         let requests = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         let upload_seconds = Histogram::new(BUCKETS);
@@ -82,14 +58,13 @@ impl Metrics {
             Unit::Seconds,
             upload_seconds.clone(),
         );
-        let entries = Counter::default();
-        registry.register("entries", "Entries acknowledged", entries.clone());
-        let duplicates = Counter::default();
-        registry.register(
-            "duplicates",
-            "Entries that were in the log already",
-            duplicates.clone(),
-        );
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let entries = counter("entries", "Entries acknowledged");
+        let duplicates = counter("duplicates", "Entries that were in the log already");
         Self {
             registry: Arc::new(registry),
             requests,
@@ -97,14 +72,6 @@ impl Metrics {
             entries,
             duplicates,
             damaged,
-            size,
-            pending,
-            unpublished,
-            slots,
-            folded,
-            cold_starts,
-            failures,
-            stopped,
         }
     }
 
@@ -129,21 +96,75 @@ impl Metrics {
         self.damaged.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    fn text(&self, log: &Log) -> String {
-        let status = log.sequencer().status();
-        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        self.size.set(number(status.published.size.get()));
-        self.pending.set(number(status.pending_entries as u64));
-        self.unpublished.set(number(status.unpublished_slots));
-        self.slots.set(number(status.counters.slots));
-        self.folded.set(number(status.counters.folded));
-        self.cold_starts.set(number(status.counters.cold_starts));
-        self.failures.set(number(status.counters.failures));
-        self.stopped.set(i64::from(status.stopped.is_some()));
+    fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
         encode(&mut text, &self.registry).unwrap_or_default();
         text
+    }
+}
+
+/// What the sequencer counts by itself, taken from it when somebody asks.
+#[derive(Debug)]
+struct Writing(Sequencer);
+
+impl Collector for Writing {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let status = self.0.status();
+        let counted = status.counters;
+        for (name, help, value) in [
+            (
+                "published_size",
+                "Entries that the published checkpoint covers",
+                status.published.size.get(),
+            ),
+            (
+                "pending_entries",
+                "Entries that wait for a batch",
+                status.pending_entries as u64,
+            ),
+            (
+                "unpublished_slots",
+                "Slots that are ordered and not published",
+                status.unpublished_slots,
+            ),
+            (
+                "stopped",
+                "1 if the writer has stopped for good",
+                status.stopped.is_some().into(),
+            ),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        for (name, help, value) in [
+            ("slots", "Slots that this process wrote", counted.slots),
+            (
+                "slots_folded",
+                "Slots of other processes that this one folded",
+                counted.folded,
+            ),
+            (
+                "checkpoints",
+                "Checkpoints that this process published",
+                counted.published,
+            ),
+            (
+                "cold_starts",
+                "Times that the log was read from the store anew",
+                counted.cold_starts,
+            ),
+            ("batch_failures", "Batches that failed", counted.failures),
+        ] {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                counter.metric_type(),
+            )?)?;
+        }
+        Ok(())
     }
 }
 
@@ -156,10 +177,7 @@ pub fn metrics_router(log: Log) -> Router {
 
 async fn metrics(State(log): State<Log>) -> impl IntoResponse {
     let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, openmetrics)],
-        log.metrics().text(&log),
-    )
+    ([(header::CONTENT_TYPE, openmetrics)], log.metrics().text())
 }
 
 const BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0];

@@ -1,6 +1,10 @@
 //! Reading, and what all requests have in common.
 
-use http::{Method, StatusCode};
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use tegula_server::metrics_router;
+use tower::ServiceExt;
 
 use crate::served::{ENTRIES, Served};
 
@@ -124,4 +128,36 @@ async fn requests_have_ids() {
             .await;
         assert_ne!(headers["x-request-id"], bad);
     }
+}
+
+#[tokio::test]
+async fn prometheus_is_told() {
+    let log = Served::raw().await;
+    for entry in ["alpha", "beta", "alpha"] {
+        log.post("/add", entry).await;
+    }
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let response = metrics_router(log.log.clone()).oneshot(request).await;
+    let text = response.unwrap().into_body().collect().await.unwrap();
+    let text = String::from_utf8(text.to_bytes().to_vec()).unwrap();
+    for line in [
+        "# TYPE tegula_published_size gauge",
+        "tegula_published_size 2",
+        "tegula_stopped 0",
+        "# TYPE tegula_slots counter",
+        "tegula_slots_total 2",
+        "tegula_checkpoints_total 2",
+        "tegula_entries_total 3",
+        "tegula_duplicates_total 1",
+        "tegula_http_requests_total{kind=\"write\",status=\"200\"} 3",
+        "tegula_upload_seconds_count 3",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+    }
+    // Not where the public reads.
+    assert_eq!(
+        log.ask(Method::GET, "/metrics", &[]).await.0,
+        StatusCode::NOT_FOUND
+    );
 }
