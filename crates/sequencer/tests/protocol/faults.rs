@@ -132,25 +132,25 @@ impl Controller for StepByStep {
 }
 
 /// A log of 250 entries: the next batch completes a tile.
-fn small_log() -> World {
+pub(crate) fn small_log() -> World {
     let world = World::new(1, None);
     let mut writer = writer(&world, Arc::new(Calm));
     commit(&world, &mut writer, &batch("first", 250), "first");
     world
 }
 
-fn batch(name: &str, len: usize) -> Vec<Bytes> {
+pub(crate) fn batch(name: &str, len: usize) -> Vec<Bytes> {
     (0..len)
         .map(|n| Bytes::from(format!("{name} {n}")))
         .collect()
 }
 
-fn writer(world: &World, controller: Arc<dyn Controller>) -> Writer {
+pub(crate) fn writer(world: &World, controller: Arc<dyn Controller>) -> Writer {
     Writer::new(world.store(controller), world.env(0), world.config.clone()).unwrap()
 }
 
 /// Submits until it is acknowledged, by a new process where the old one has to end.
-fn commit(world: &World, writer: &mut Writer, batch: &[Bytes], name: &str) {
+pub(crate) fn commit(world: &World, writer: &mut Writer, batch: &[Bytes], name: &str) {
     let pending: Vec<_> = batch.iter().cloned().map(Pending::new).collect();
     for _ in 0..4 {
         match now_or_never(writer.commit(&pending)) {
@@ -169,7 +169,7 @@ fn commit(world: &World, writer: &mut Writer, batch: &[Bytes], name: &str) {
     panic!("{name}: not acknowledged");
 }
 
-fn check(world: &World, name: &str) {
+pub(crate) fn check(world: &World, name: &str) {
     let mut writer = writer(world, Arc::new(Calm));
     commit(world, &mut writer, &batch("last", 2), name);
     let mut oracle = world.oracle.lock().unwrap();

@@ -8,6 +8,9 @@
 //! | `world` | writers as tasks that are polled at random, with clocks, faults and delayed requests |
 //! | `simulation` | thousands of seeds: faults, crashes, sleepers, housekeeping, power cuts |
 //! | `faults` | each write of a round failed in each way, one at a time |
+//! | `attempts` | a slot that was sent and not answered |
+//! | `corrupt` | what cannot be right stops a writer, which signs nothing |
+//! | `housekeeping` | what may go, and what has to stay |
 //! | `broken` | stores that break a rule: the invariants have to notice |
 
 #![allow(
@@ -18,8 +21,11 @@
     reason = "a test stops where it fails"
 )]
 
+mod attempts;
 mod broken;
+mod corrupt;
 mod faults;
+mod housekeeping;
 mod oracle;
 mod simulation;
 mod spy;

@@ -157,6 +157,8 @@ async fn floor_and_version_are_checked_under_the_lock() {
     while names_in(&root, "private/tmp").len() < 2 {
         tokio::task::yield_now().await;
     }
+    // Both wait for the lock by now, or nearly so: whoever looked before it has looked.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     fs::write(root.path().join("private/floor"), "00000000000000000006\n").unwrap();
     fs::write(root.path().join("public/checkpoint"), "theirs").unwrap();
     lock.unlock().unwrap();
