@@ -226,6 +226,11 @@ impl Writer {
             let tip = self.chain.as_ref().ok_or_else(cold)?.size().get();
             if let Some(attempt) = self.unresolved.clone() {
                 if attempt.start > tip {
+                    // Slots may have expired after the checkpoint was read and before they were.
+                    if self.store.floor().await? > tip {
+                        self.chain = None;
+                        continue;
+                    }
                     return Err(Error::Corrupt(format!(
                         "the store held slots up to size {} and now ends at {tip}",
                         attempt.start

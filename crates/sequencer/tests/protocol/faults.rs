@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tegula_sequencer::{Error, Pending, Writer};
+use tegula_sequencer::{Error, Keep, Pending, TidyOptions, Writer};
 use tegula_storage::{Controller, Fate, Operation, OperationKind, Script};
 
 use crate::world::{Calm, Turns, World, now_or_never, poll};
@@ -97,6 +97,51 @@ fn the_power_is_cut_between_every_two_steps() {
             break;
         }
         steps += 1;
+    }
+}
+
+/// Found by the model. A slot that another writer ordered is folded, and the attempt after it is unanswered. While the writer
+/// starts cold, between its reads of the checkpoint and of that slot, the slot is published and expires.
+#[test]
+fn slots_that_expire_during_a_cold_start_do_not_stop_a_writer_with_an_unanswered_one() {
+    let world = Arc::new(small_log());
+    let script = Arc::new(Script::new());
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    now_or_never(writer.start()).unwrap();
+
+    let unpublished = Arc::new(Script::new());
+    for nth in 0..8 {
+        unpublished.add(OperationKind::Replace, nth, Fate::Refuse);
+    }
+    let mut other = self::writer(&world, unpublished);
+    let entry = |name: &str| [Pending::new(Bytes::from(name.to_owned()))];
+    assert!(now_or_never(other.commit(&entry("another's"))).is_err());
+    assert_eq!(other.unpublished_slots(), 0);
+
+    for nth in 1..=6 {
+        script.add(OperationKind::CreateSlot, nth, Fate::Lose);
+    }
+    assert!(now_or_never(writer.commit(&entry("unanswered"))).is_err());
+    assert_eq!(script.left(), 0);
+
+    let meanwhile = {
+        let world = Arc::clone(&world);
+        async move {
+            let mut other = self::writer(&world, Arc::new(Calm));
+            commit(&world, &mut other, &batch("meanwhile", 2), "meanwhile");
+            world.tidy(all_that_may_expire()).await;
+        }
+    };
+    script.add(OperationKind::ReadSlot, 0, Fate::Slow(meanwhile.boxed()));
+    commit(&world, &mut writer, &batch("next", 1), "next");
+    assert_eq!(script.left(), 0);
+    check(&world, "expired");
+}
+
+fn all_that_may_expire() -> TidyOptions {
+    TidyOptions {
+        keep: Keep::Leaves(0),
+        ..TidyOptions::default()
     }
 }
 
