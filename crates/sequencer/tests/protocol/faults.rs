@@ -138,6 +138,33 @@ fn slots_that_expire_during_a_cold_start_do_not_stop_a_writer_with_an_unanswered
     check(&world, "expired");
 }
 
+/// Found by the model. It sleeps before it publishes; meanwhile others do, go on, and what they wrote expires: the checkpoint is
+/// not in the chain that it knows, as after a fork. That this happens to many batches is no reason to stop.
+#[test]
+fn a_writer_whose_slots_are_covered_and_expire_while_it_sleeps_goes_on() {
+    let world = Arc::new(small_log());
+    let script = Arc::new(Script::new());
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    for round in ["first", "second", "third"] {
+        let meanwhile = {
+            let world = Arc::clone(&world);
+            async move {
+                let mut other = self::writer(&world, Arc::new(Calm));
+                for name in ["next", "after"] {
+                    let batch = batch(&format!("{round} {name}"), 1);
+                    commit(&world, &mut other, &batch, name);
+                }
+                world.tidy(all_that_may_expire()).await;
+            }
+        };
+        script.add(OperationKind::Replace, 0, Fate::Slow(meanwhile.boxed()));
+        let batch = batch(&format!("{round} slept"), 1);
+        commit(&world, &mut writer, &batch, round);
+        assert_eq!(script.left(), 0);
+    }
+    check(&world, "slept");
+}
+
 fn all_that_may_expire() -> TidyOptions {
     TidyOptions {
         keep: Keep::Leaves(0),
