@@ -298,8 +298,8 @@ impl Writer {
                 Ok(Some(slot)) => {
                     self.unresolved = None;
                     return Ok(match slot {
-                        slot if slot.entries.is_none() => Taken::Covered,
                         slot if slot.header.attempt == attempt.id => Taken::Ours,
+                        slot if slot.entries.is_none() => Taken::Covered,
                         slot => Taken::Theirs(slot),
                     });
                 }

@@ -165,6 +165,37 @@ fn a_writer_whose_slots_are_covered_and_expire_while_it_sleeps_goes_on() {
     check(&world, "slept");
 }
 
+/// Without de-duplication nothing else would notice that the batch is in the log.
+#[test]
+fn an_own_slot_that_was_cut_to_its_header_before_it_was_read_is_ones_own() {
+    let mut world = small_log();
+    world.config.dedup_window = 0;
+    let world = Arc::new(world);
+    let script = Arc::new(Script::new());
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    now_or_never(writer.start()).unwrap();
+    script.add(OperationKind::CreateSlot, 0, Fate::RefuseButApply);
+    let meanwhile = {
+        let world = Arc::clone(&world);
+        async move {
+            let mut other = self::writer(&world, Arc::new(Calm));
+            commit(&world, &mut other, &batch("meanwhile", 1), "meanwhile");
+            let path = format!("private/wal/{:020}", 250);
+            let slot = world.memory.listing()[&path].clone();
+            let header = u32::from_be_bytes(slot[8..12].try_into().unwrap());
+            let header = slot.slice(..usize::try_from(header).unwrap());
+            world.memory.tamper_slot(250, Some(header));
+        }
+    };
+    script.add(OperationKind::ReadSlot, 0, Fate::Slow(meanwhile.boxed()));
+    let pending = [Pending::new(Bytes::from("own"))];
+    let round = now_or_never(writer.commit(&pending)).unwrap();
+    assert_eq!(script.left(), 0);
+    let receipt = round.receipt(0).unwrap();
+    assert_eq!((receipt.index.get(), receipt.duplicate), (250, false));
+    assert_eq!(receipt.published.size.get(), 252);
+}
+
 fn all_that_may_expire() -> TidyOptions {
     TidyOptions {
         keep: Keep::Leaves(0),
