@@ -31,6 +31,7 @@ impl Writer {
             }
             let chain = self.chain.as_ref().ok_or_else(cold)?;
             if chain.published().size >= goal {
+                self.strays = 0;
                 return Ok(());
             }
             if chain.version().is_none() {

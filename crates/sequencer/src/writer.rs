@@ -226,6 +226,11 @@ impl Writer {
             let tip = self.chain.as_ref().ok_or_else(cold)?.size().get();
             if let Some(attempt) = self.unresolved.clone() {
                 if attempt.start > tip {
+                    // Slots may have expired after the checkpoint was read and before they were.
+                    if self.store.floor().await? > tip {
+                        self.chain = None;
+                        continue;
+                    }
                     return Err(Error::Corrupt(format!(
                         "the store held slots up to size {} and now ends at {tip}",
                         attempt.start
@@ -293,8 +298,8 @@ impl Writer {
                 Ok(Some(slot)) => {
                     self.unresolved = None;
                     return Ok(match slot {
-                        slot if slot.entries.is_none() => Taken::Covered,
                         slot if slot.header.attempt == attempt.id => Taken::Ours,
+                        slot if slot.entries.is_none() => Taken::Covered,
                         slot => Taken::Theirs(slot),
                     });
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tegula_sequencer::{Error, Pending, Writer};
+use tegula_sequencer::{Error, Keep, Pending, TidyOptions, Writer};
 use tegula_storage::{Controller, Fate, Operation, OperationKind, Script};
 
 use crate::world::{Calm, Turns, World, now_or_never, poll};
@@ -97,6 +97,109 @@ fn the_power_is_cut_between_every_two_steps() {
             break;
         }
         steps += 1;
+    }
+}
+
+/// Found by the model. A slot that another writer ordered is folded, and the attempt after it is unanswered. While the writer
+/// starts cold, between its reads of the checkpoint and of that slot, the slot is published and expires.
+#[test]
+fn slots_that_expire_during_a_cold_start_do_not_stop_a_writer_with_an_unanswered_one() {
+    let world = Arc::new(small_log());
+    let script = Arc::new(Script::new());
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    now_or_never(writer.start()).unwrap();
+
+    let unpublished = Arc::new(Script::new());
+    for nth in 0..8 {
+        unpublished.add(OperationKind::Replace, nth, Fate::Refuse);
+    }
+    let mut other = self::writer(&world, unpublished);
+    let entry = |name: &str| [Pending::new(Bytes::from(name.to_owned()))];
+    assert!(now_or_never(other.commit(&entry("another's"))).is_err());
+    assert_eq!(other.unpublished_slots(), 0);
+
+    for nth in 1..=6 {
+        script.add(OperationKind::CreateSlot, nth, Fate::Lose);
+    }
+    assert!(now_or_never(writer.commit(&entry("unanswered"))).is_err());
+    assert_eq!(script.left(), 0);
+
+    let meanwhile = {
+        let world = Arc::clone(&world);
+        async move {
+            let mut other = self::writer(&world, Arc::new(Calm));
+            commit(&world, &mut other, &batch("meanwhile", 2), "meanwhile");
+            world.tidy(all_that_may_expire()).await;
+        }
+    };
+    script.add(OperationKind::ReadSlot, 0, Fate::Slow(meanwhile.boxed()));
+    commit(&world, &mut writer, &batch("next", 1), "next");
+    assert_eq!(script.left(), 0);
+    check(&world, "expired");
+}
+
+/// Found by the model. It sleeps before it publishes; meanwhile others do, go on, and what they wrote expires: the checkpoint is
+/// not in the chain that it knows, as after a fork. That this happens to many batches is no reason to stop.
+#[test]
+fn a_writer_whose_slots_are_covered_and_expire_while_it_sleeps_goes_on() {
+    let world = Arc::new(small_log());
+    let script = Arc::new(Script::new());
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    for round in ["first", "second", "third"] {
+        let meanwhile = {
+            let world = Arc::clone(&world);
+            async move {
+                let mut other = self::writer(&world, Arc::new(Calm));
+                for name in ["next", "after"] {
+                    let batch = batch(&format!("{round} {name}"), 1);
+                    commit(&world, &mut other, &batch, name);
+                }
+                world.tidy(all_that_may_expire()).await;
+            }
+        };
+        script.add(OperationKind::Replace, 0, Fate::Slow(meanwhile.boxed()));
+        let batch = batch(&format!("{round} slept"), 1);
+        commit(&world, &mut writer, &batch, round);
+        assert_eq!(script.left(), 0);
+    }
+    check(&world, "slept");
+}
+
+/// Without de-duplication nothing else would notice that the batch is in the log.
+#[test]
+fn an_own_slot_that_was_cut_to_its_header_before_it_was_read_is_ones_own() {
+    let mut world = small_log();
+    world.config.dedup_window = 0;
+    let world = Arc::new(world);
+    let script = Arc::new(Script::new());
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    now_or_never(writer.start()).unwrap();
+    script.add(OperationKind::CreateSlot, 0, Fate::RefuseButApply);
+    let meanwhile = {
+        let world = Arc::clone(&world);
+        async move {
+            let mut other = self::writer(&world, Arc::new(Calm));
+            commit(&world, &mut other, &batch("meanwhile", 1), "meanwhile");
+            let path = format!("private/wal/{:020}", 250);
+            let slot = world.memory.listing()[&path].clone();
+            let header = u32::from_be_bytes(slot[8..12].try_into().unwrap());
+            let header = slot.slice(..usize::try_from(header).unwrap());
+            world.memory.tamper_slot(250, Some(header));
+        }
+    };
+    script.add(OperationKind::ReadSlot, 0, Fate::Slow(meanwhile.boxed()));
+    let pending = [Pending::new(Bytes::from("own"))];
+    let round = now_or_never(writer.commit(&pending)).unwrap();
+    assert_eq!(script.left(), 0);
+    let receipt = round.receipt(0).unwrap();
+    assert_eq!((receipt.index.get(), receipt.duplicate), (250, false));
+    assert_eq!(receipt.published.size.get(), 252);
+}
+
+fn all_that_may_expire() -> TidyOptions {
+    TidyOptions {
+        keep: Keep::Leaves(0),
+        ..TidyOptions::default()
     }
 }
 
