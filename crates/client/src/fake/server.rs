@@ -13,11 +13,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(answers: Vec<&str>) -> Self {
+    pub(crate) async fn start(answers: Vec<impl AsRef<[u8]>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let answers: Vec<String> = answers.into_iter().map(str::to_owned).collect();
+        let answers: Vec<Vec<u8>> = answers.iter().map(|a| a.as_ref().to_vec()).collect();
         let log = Arc::clone(&requests);
         tokio::spawn(async move {
             for answer in answers {
@@ -25,8 +25,17 @@ impl Server {
                 let request = read_request(&mut stream).await;
                 log.lock().unwrap().push(request);
                 // One connection a request, so that the answers are in the order of the requests.
-                let answer = answer.replacen("\r\n", "\r\nconnection: close\r\n", 1);
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                let line = answer.iter().position(|byte| *byte == b'\n');
+                let (status, rest) = answer.split_at(line.map_or(0, |end| end + 1));
+                let close: &[u8] = if status.is_empty() {
+                    b""
+                } else {
+                    b"connection: close\r\n"
+                };
+                stream
+                    .write_all(&[status, close, rest].concat())
+                    .await
+                    .unwrap();
                 stream.shutdown().await.ok();
             }
         });

@@ -60,6 +60,33 @@ async fn more_than_an_object_can_have_is_not_taken() {
     );
 }
 
+/// A log may serve its bundles so, asked or not.
+#[tokio::test]
+async fn what_is_compressed_counts_as_what_it_unpacks_to() {
+    // "abc"
+    let packed = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff\x4b\x4c\x4a\x06\0\xc2\x41\x24\x35\x03\0\0\0";
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        packed.len()
+    );
+    let whole = [head.as_bytes(), packed].concat();
+    let broken = [head.as_bytes(), &packed[..20], &[7; 3]].concat();
+    let server = Server::start(vec![whole.clone(), whole, broken]).await;
+    let options = HttpOptions {
+        retries: 0,
+        ..quick()
+    };
+    let source = HttpSource::new(&server.url(""), options).unwrap();
+    let fetched = source.fetch("a", 3).await;
+    assert_eq!(fetched, Ok(Some(Bytes::from_static(b"abc"))));
+    let error = source.fetch("a", 2).await.unwrap_err();
+    assert!(matches!(error, FetchError::TooLong { .. }), "{error}");
+    let error = source.fetch("a", 3).await.unwrap_err();
+    assert!(matches!(error, FetchError::Io { .. }), "{error}");
+    let asked = server.requests().remove(0);
+    assert!(asked.contains("accept-encoding: gzip"), "{asked}");
+}
+
 #[tokio::test]
 async fn what_may_pass_is_tried_again() {
     let server = Server::start(vec![
