@@ -309,6 +309,7 @@ fn damaged_descriptions_are_refused_or_say_what_they_say() {
     }
     for (_, bytes) in flipped(json.as_bytes()) {
         if let Ok(description) = LogDescription::parse(&bytes) {
+            assert_eq!(description.format, LogDescription::FORMAT);
             let again = LogDescription::parse(description.to_json().as_bytes());
             assert_eq!(again.unwrap(), description);
         }
@@ -341,8 +342,8 @@ proptest! {
 
     #[test]
     fn what_looks_like_a_note_prints_as_it_was(
-        text in "[a\n]{1,6}",
-        lines in proptest::collection::vec("(\u{2014} |- )?[a+ ]{0,3} [AQ/=]{4,8}\n?", 0..3),
+        text in "[a\n]{0,5}\n",
+        lines in proptest::collection::vec("\u{2014} [a+]{1,2} ([AQw/]{8}|[AQw/]{7}=|[AQw/]{6}==)\n", 1..3),
     ) {
         let bytes = format!("{text}\n{}", lines.concat()).into_bytes();
         if let Ok(note) = Note::parse(&bytes) {
