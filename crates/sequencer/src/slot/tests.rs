@@ -110,6 +110,19 @@ fn with_its_checksum_made_right_a_flipped_bit_is_refused_or_another_slot() {
 }
 
 #[test]
+fn bytes_between_the_last_batch_and_the_checksum_are_refused() {
+    let (header, _) = example();
+    let bytes = header.encode(&[]);
+    let mut longer = bytes[..bytes.len() - CHECKSUM_LEN].to_vec();
+    longer.extend([0; 4]);
+    let len = u32::try_from(longer.len() + CHECKSUM_LEN).unwrap();
+    longer[8..12].copy_from_slice(&len.to_be_bytes());
+    longer.extend(Sha256::digest(&longer));
+    let error = Slot::parse(300, &Bytes::from(longer)).unwrap_err();
+    assert_eq!(error.to_string(), "slot 300: header has 4 bytes too many");
+}
+
+#[test]
 fn numbers_out_of_range_are_refused() {
     let refused = |bytes: Bytes, reason: &str| {
         let error = Slot::parse(300, &bytes).unwrap_err().to_string();
