@@ -302,7 +302,7 @@ impl BatchUploaded {
                 proof: hashes(&proof)?,
             })),
             BatchAnswerEntry::Refused { error } => Ok(Err(match error {
-                serde_json::Value::String(text) => text,
+                serde_json::Value::String(text) => printable(&text),
                 other => message_of(&other).unwrap_or_else(|| other.to_string()),
             })),
         };
@@ -443,11 +443,14 @@ fn error_message(body: &[u8]) -> String {
     })
 }
 
-/// Words from outside, without what could steer a terminal.
 fn message_of(value: &serde_json::Value) -> Option<String> {
-    let message = value.get("message")?.as_str()?;
+    value.get("message")?.as_str().map(printable)
+}
+
+/// Words from outside, without what could steer a terminal.
+fn printable(text: &str) -> String {
     let printable = |c: char| if c.is_control() { ' ' } else { c };
-    Some(message.chars().take(1000).map(printable).collect())
+    text.chars().take(1000).map(printable).collect()
 }
 
 const JSON: &str = "application/json";

@@ -277,8 +277,10 @@ fn parse_header(bytes: &[u8]) -> Result<SlotHeader, String> {
             2 * count
         ));
     }
-    if batch_count == 0 {
-        return Err("lists no batch, expected at least one".to_owned());
+    if batch_count == 0 || u64::from(batch_count) > MAX_SLOT_ENTRIES {
+        return Err(format!(
+            "lists {batch_count} batches, expected 1 to {MAX_SLOT_ENTRIES}"
+        ));
     }
     let mut batches = Vec::new();
     let mut listed: u64 = 0;

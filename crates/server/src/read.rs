@@ -96,7 +96,13 @@ fn answer(kind: &Kind, bytes: Bytes, method: &Method, asked: &HeaderMap) -> Resp
     let (status, body, content_range) = if matches(asked, header::IF_NONE_MATCH, &etag) {
         (StatusCode::NOT_MODIFIED, Bytes::new(), None)
     } else {
-        match range(asked, &etag, len) {
+        // Ranges are of GET alone (RFC 9110, section 14.2).
+        let part = if *method == Method::GET {
+            range(asked, &etag, len)
+        } else {
+            Range::Whole
+        };
+        match part {
             Range::Whole => (StatusCode::OK, bytes, None),
             Range::Part(start, end) => (
                 StatusCode::PARTIAL_CONTENT,
@@ -177,10 +183,10 @@ fn range(asked: &HeaderMap, etag: &str, len: usize) -> Range {
     if asked.contains_key(header::IF_RANGE) && !matches(asked, header::IF_RANGE, etag) {
         return Range::Whole;
     }
-    let (start, end) = match (first.parse::<usize>(), last.parse::<usize>()) {
-        (Ok(start), Ok(last)) if start <= last => (start, last.saturating_add(1).min(len)),
-        (Ok(start), Err(_)) if last.is_empty() => (start, len),
-        (Err(_), Ok(count)) if first.is_empty() => (len.saturating_sub(count), len),
+    let (start, end) = match (position(first), position(last)) {
+        (Some(start), Some(last)) if start <= last => (start, last.saturating_add(1).min(len)),
+        (Some(start), None) if last.is_empty() => (start, len),
+        (None, Some(count)) if first.is_empty() => (len.saturating_sub(count), len),
         _ => return Range::Whole,
     };
     if start < end {
@@ -188,6 +194,12 @@ fn range(asked: &HeaderMap, etag: &str, len: usize) -> Range {
     } else {
         Range::Unsatisfiable
     }
+}
+
+/// Digits alone: the standard library would take a sign.
+fn position(text: &str) -> Option<usize> {
+    let digits = text.bytes().all(|c| c.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 fn preflight() -> Response {

@@ -53,7 +53,7 @@ impl fmt::Debug for Hash {
 
 /// What is not a hash.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is not a hash, expected 64 hexadecimal digits")]
+#[error("{0:?} is not a hash, expected 64 hexadecimal digits in lower case")]
 pub struct HashError(String);
 
 impl FromStr for Hash {
@@ -66,10 +66,10 @@ impl FromStr for Hash {
         if pairs.len() != hash.len() || !rest.is_empty() {
             return Err(refused());
         }
-        let digit = |c: u8| {
-            char::from(c)
-                .to_digit(16)
-                .and_then(|d| u8::try_from(d).ok())
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => Some(c - b'0'),
+            b'a'..=b'f' => Some(c - b'a' + 10),
+            _ => None,
         };
         for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
             let pair = digit(*high).zip(digit(*low));

@@ -210,12 +210,28 @@ fn ed25519_key(bytes: &[u8]) -> Result<ed25519_dalek::VerifyingKey, KeyError> {
     let key: &[u8; 32] = bytes
         .try_into()
         .map_err(|_length| KeyError::Bytes(format!("{} bytes, expected 32", bytes.len())))?;
-    ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|error| KeyError::Bytes(error.to_string()))
+    let parsed = ed25519_dalek::VerifyingKey::from_bytes(key)
+        .map_err(|error| KeyError::Bytes(error.to_string()))?;
+    if parsed.to_edwards().compress().as_bytes() != key {
+        return Err(KeyError::Bytes("not the point's one encoding".to_owned()));
+    }
+    // Anybody can sign by it.
+    if parsed.is_weak() {
+        return Err(KeyError::Bytes("a point of small order".to_owned()));
+    }
+    Ok(parsed)
 }
 
 fn ecdsa_key(spki: &[u8]) -> Result<PublicKey, KeyError> {
     let key = p256::ecdsa::VerifyingKey::from_public_key_der(spki)
         .map_err(|error| KeyError::Bytes(error.to_string()))?;
+    // A compressed point would be a second spelling of the key, with an id of its own.
+    let canonical = key.to_public_key_der();
+    if !canonical.is_ok_and(|canonical| canonical.as_bytes() == spki) {
+        return Err(KeyError::Bytes(
+            "not SPKI with an uncompressed point".to_owned(),
+        ));
+    }
     Ok(PublicKey::EcdsaP256 {
         key,
         spki: spki.to_vec(),

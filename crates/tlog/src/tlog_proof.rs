@@ -33,11 +33,11 @@ impl TlogProof {
     ///
     /// [`TlogProofError`].
     pub fn parse(file: &[u8]) -> Result<Self, TlogProofError> {
-        let split = file.windows(2).position(|pair| pair == b"\n\n");
-        let split = split.ok_or(TlogProofError("there is no empty line before a checkpoint"))?;
-        let (head, checkpoint) = file.split_at_checked(split + 2).unwrap_or_default();
-        let head = str::from_utf8(head).map_err(|_utf8| TlogProofError("it is not UTF-8"))?;
-        let mut lines = head.trim_end_matches('\n').split('\n').peekable();
+        let file = str::from_utf8(file).map_err(|_utf8| TlogProofError("it is not UTF-8"))?;
+        let split = file.split_once("\n\n");
+        let (head, checkpoint) =
+            split.ok_or(TlogProofError("there is no empty line before a checkpoint"))?;
+        let mut lines = head.split('\n').peekable();
         if lines.next() != Some(FIRST_LINE) {
             return Err(TlogProofError(
                 "its first line is not c2sp.org/tlog-proof@v1",
@@ -66,7 +66,7 @@ impl TlogProof {
             extra,
             index,
             hashes,
-            checkpoint: checkpoint.to_vec(),
+            checkpoint: checkpoint.into(),
         })
     }
 }

@@ -148,6 +148,17 @@ async fn a_batch_is_answered_in_order() {
 }
 
 #[test]
+fn no_words_of_a_batch_steer_a_terminal() {
+    for error in [r#""no\u001b[2J""#, r#"{"code":3,"message":"no\u001b[2J"}"#] {
+        let body = format!(
+            r#"{{"checkpoint":"note","treeSize":"9","rootHash":"{ZERO}","entries":[{{"error":{error}}}]}}"#
+        );
+        let batch = BatchUploaded::parse(body.as_bytes()).unwrap();
+        assert_eq!(batch.entries, [Err("no [2J".to_owned())]);
+    }
+}
+
+#[test]
 fn a_token_must_fit_into_a_header() {
     let options = HttpOptions::default;
     assert!(Api::new("http://h", Some("a b".to_owned()), options()).is_err());

@@ -90,6 +90,38 @@ fn every_flipped_bit_is_refused_in_the_header_and_seen_in_the_entries() {
     }
 }
 
+/// As a forger would, who knows the format: what is parsed is what is written.
+#[test]
+fn with_its_checksum_made_right_a_flipped_bit_is_refused_or_another_slot() {
+    let (header, entries) = example();
+    let bytes = header.encode(&entries);
+    let body_len = bytes.len() - entries.len() - CHECKSUM_LEN;
+    for n in 0..8 * body_len {
+        let mut flipped = bytes.to_vec();
+        flipped[n / 8] ^= 1 << (n % 8);
+        let checksum = Sha256::digest(&flipped[..body_len]);
+        flipped[body_len..body_len + CHECKSUM_LEN].copy_from_slice(&checksum);
+        let flipped = Bytes::from(flipped);
+        if let Ok(slot) = Slot::parse(300, &flipped) {
+            assert_eq!(slot.header.encode(&entries), flipped);
+            assert!((1..=MAX_SLOT_ENTRIES).contains(&slot.header.count()));
+        }
+    }
+}
+
+#[test]
+fn bytes_between_the_last_batch_and_the_checksum_are_refused() {
+    let (header, _) = example();
+    let bytes = header.encode(&[]);
+    let mut longer = bytes[..bytes.len() - CHECKSUM_LEN].to_vec();
+    longer.extend([0; 4]);
+    let len = u32::try_from(longer.len() + CHECKSUM_LEN).unwrap();
+    longer[8..12].copy_from_slice(&len.to_be_bytes());
+    longer.extend(Sha256::digest(&longer));
+    let error = Slot::parse(300, &Bytes::from(longer)).unwrap_err();
+    assert_eq!(error.to_string(), "slot 300: header has 4 bytes too many");
+}
+
 #[test]
 fn numbers_out_of_range_are_refused() {
     let refused = |bytes: Bytes, reason: &str| {
@@ -109,7 +141,38 @@ fn numbers_out_of_range_are_refused() {
         changed(|h| h.entries_len += 1),
         "holds 16 bytes of entries, its header says 17",
     );
-    refused(changed(|h| h.batches.clear()), "lists no batch");
+    refused(
+        changed(|h| h.batches.clear()),
+        "lists 0 batches, expected 1 to 16384",
+    );
+    let many = |count| Batch::new([5; 16], [17]).map(|batch| vec![batch; count]);
+    Slot::parse(300, &changed(|h| h.batches = many(16_384).unwrap())).unwrap();
+    refused(
+        changed(|h| h.batches = many(16_385).unwrap()),
+        "lists 16385 batches, expected 1 to 16384",
+    );
+    let long = |count| Run { first: 0, count };
+    let alternating = |counts: [u32; 3]| {
+        vec![Batch {
+            id: [5; 16],
+            runs: counts.map(long).into(),
+        }]
+    };
+    refused(
+        changed(|h| h.batches = alternating([303, u32::MAX, 1])),
+        "lists 4294967295 entries from index 0",
+    );
+    let listed = |last| {
+        vec![Batch {
+            id: [5; 16],
+            runs: [vec![long(303); 108], vec![long(last)]].concat(),
+        }]
+    };
+    Slot::parse(300, &changed(|h| h.batches = listed(44))).unwrap();
+    refused(
+        changed(|h| h.batches = listed(45)),
+        "lists 32769 entries in its batches, expected at most 32768",
+    );
     refused(
         changed(|h| h.batches[1].runs[0].count = 0),
         "lists 0 entries from index 4",

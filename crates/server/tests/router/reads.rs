@@ -66,10 +66,61 @@ async fn static_objects_are_served_as_a_web_server_would() {
             &"bytes */96".parse().unwrap()
         )
     );
-    let whole = log
-        .ask(Method::GET, "/tile/0/000.p/3", &[("range", "lines=1-2")])
-        .await;
-    assert_eq!((whole.0, whole.2), (StatusCode::OK, tile));
+    let range = [("range", "bytes=0-31")];
+    let head = log.ask(Method::HEAD, "/tile/0/000.p/3", &range).await;
+    assert_eq!(
+        (head.0, &head.1["content-length"]),
+        (StatusCode::OK, &"96".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn a_range_that_is_none_is_passed_over() {
+    let log = Served::raw().await;
+    log.post("/add", "alpha").await;
+    for range in [
+        "lines=1-2",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=--1",
+        "bytes=+0-1",
+        "bytes=0-+1",
+        "bytes=-+1",
+        "bytes= 0-1",
+        "bytes=0 -1",
+        "bytes=0-1 ",
+        "bytes=0x0-1",
+        "bytes=2-1",
+        "bytes=0-0,1-1",
+        "bytes=0-18446744073709551616",
+        "bytes=18446744073709551616-",
+        "Bytes=0-1",
+        "\t",
+    ] {
+        let (status, headers, body) = log
+            .ask(Method::GET, "/tile/entries/000.p/1", &[("range", range)])
+            .await;
+        assert_eq!(
+            (status, body.as_slice()),
+            (StatusCode::OK, &b"\0\x05alpha"[..]),
+            "{range}"
+        );
+        assert!(!headers.contains_key("content-range"), "{range}");
+    }
+    for range in [
+        "bytes=7-",
+        "bytes=7-7",
+        "bytes=-0",
+        "bytes=18446744073709551615-",
+        "bytes=18446744073709551615-18446744073709551615",
+    ] {
+        let (status, headers, _) = log
+            .ask(Method::GET, "/tile/entries/000.p/1", &[("range", range)])
+            .await;
+        assert_eq!(status, StatusCode::RANGE_NOT_SATISFIABLE, "{range}");
+        assert_eq!(headers["content-range"], "bytes */7", "{range}");
+    }
 }
 
 #[tokio::test]
