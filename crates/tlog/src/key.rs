@@ -407,7 +407,8 @@ impl fmt::Debug for SigningKey {
 }
 
 /// A name is not empty, and has neither spaces nor plus signs.
-pub(crate) fn check_name(name: &str) -> Result<(), KeyError> {
+/// Stricter than the specification by the control characters: a key's name is shown to people.
+fn check_name(name: &str) -> Result<(), KeyError> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || c == '+';
     if name.is_empty() || name.contains(bad) {
         return Err(KeyError::Name(name.chars().take(100).collect()));

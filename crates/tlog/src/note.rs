@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::key::{SigningKey, VerifierKey, check_name};
+use crate::key::{SigningKey, VerifierKey};
 
 /// A text and the signature lines below it, of which nothing is verified yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -145,7 +145,10 @@ impl Note {
 
 fn parse_line(line: &str) -> Option<NoteSignature> {
     let (name, encoded) = line.strip_prefix(DASH)?.split_once(' ')?;
-    check_name(name).ok()?;
+    // What the specification says of any name, and no more: signers that are not known are ignored.
+    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+' || c < ' ') {
+        return None;
+    }
     let bytes = STANDARD.decode(encoded).ok()?;
     let (key_id, signature) = bytes.split_first_chunk::<4>()?;
     if signature.is_empty() {

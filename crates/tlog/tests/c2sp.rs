@@ -790,3 +790,15 @@ fn renamed(n: u8) -> VerifierKey {
 fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
+
+#[test]
+fn a_signer_that_is_not_known_may_have_any_name() {
+    let note = print(&signed(TEXT, &[&key(1)]));
+    for name in ["\u{7f}", "a\u{9b}b", "\u{202e}", "—"] {
+        let note = format!("{note}\u{2014} {name} AAAAAAA=\n");
+        let parsed = Note::parse(note.as_bytes()).unwrap();
+        assert_eq!(parsed.signatures()[1].name, name);
+        let signers = parsed.verified_by(&[key(1).verifier()]).unwrap();
+        assert_eq!(signers, [key(1).verifier()]);
+    }
+}
