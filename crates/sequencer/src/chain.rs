@@ -21,8 +21,8 @@ pub(crate) struct Chain {
     tip: Tip,
     recent: Recent,
     published: Published,
-    /// The version of the object `checkpoint` that holds `published`, where that is known.
-    version: Option<Version>,
+    /// The version of the object `checkpoint` that holds `published`.
+    version: Version,
     /// Where slots ended since `published`, itself included: the only sizes that may be signed over.
     boundaries: VecDeque<(TreeSize, Hash)>,
     /// Objects that slots completed and that are not known to be in the store.
@@ -77,7 +77,7 @@ impl Chain {
             recent,
             boundaries: VecDeque::from([(published.size, published.root)]),
             published,
-            version: Some(version),
+            version,
             owed: Vec::new(),
             backlog: Backlog::default(),
         }
@@ -98,10 +98,9 @@ impl Chain {
         &self.published
     }
 
-    /// The version of the object that holds `published`; `None` after it was written and before
-    /// it was read again.
-    pub(crate) fn version(&self) -> Option<&Version> {
-        self.version.as_ref()
+    /// The version of the object that holds `published`.
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
     }
 
     /// What is ordered but not published.
@@ -117,7 +116,7 @@ impl Chain {
 
     /// Takes note of a published checkpoint, which has to be a boundary: all objects that it needs
     /// can be read, so they are no longer owed.
-    pub(crate) fn set_published(&mut self, published: Published, version: Option<Version>) {
+    pub(crate) fn set_published(&mut self, published: Published, version: Version) {
         let size = published.size;
         self.boundaries.retain(|(at, _)| *at >= size);
         self.owed.retain(|owed| owed.end > size);

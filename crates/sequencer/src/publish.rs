@@ -34,10 +34,6 @@ impl Writer {
                 self.strays = 0;
                 return Ok(());
             }
-            if chain.version().is_none() {
-                self.observe_checkpoint().await?;
-                continue;
-            }
             // Every object first: a signature promises that they can be read.
             self.integrate().await?;
             match self.replace_checkpoint().await {
@@ -61,10 +57,10 @@ impl Writer {
         let path = checkpoint_path()?;
         let replaced = self
             .store
-            .replace(&path, chain.version(), checkpoint.clone())
+            .replace(&path, Some(chain.version()), checkpoint.clone())
             .await;
         match replaced {
-            Ok(Replaced::Replaced) => {
+            Ok(Replaced::Replaced(version)) => {
                 self.counters.published += 1;
                 self.strays = 0;
                 let published = Published {
@@ -72,7 +68,7 @@ impl Writer {
                     size,
                     root,
                 };
-                self.accept(published, None);
+                self.accept(published, version);
                 Ok(())
             }
             Ok(Replaced::Changed) => Err(NotReplaced::Changed),
@@ -100,7 +96,7 @@ impl Writer {
         let chain = self.chain.as_ref().ok_or_else(cold)?;
         if chain.has_boundary(published.size, &published.root) {
             self.strays = 0;
-            self.accept(published, Some(version));
+            self.accept(published, version);
             return Ok(());
         }
         self.strays += 1;
@@ -140,7 +136,7 @@ impl Writer {
         )))
     }
 
-    fn accept(&mut self, published: Published, version: Option<Version>) {
+    fn accept(&mut self, published: Published, version: Version) {
         if let Some(chain) = &mut self.chain {
             chain.set_published(published, version);
         }

@@ -393,7 +393,7 @@ impl Tidy {
         let found = self.store.read(path).await?;
         let version = found.as_ref().map(|object| &object.version);
         match self.store.replace(path, version, Bytes::from(text)).await? {
-            Replaced::Replaced => Ok(self.store.sync(std::slice::from_ref(path)).await?),
+            Replaced::Replaced(_) => Ok(self.store.sync(std::slice::from_ref(path)).await?),
             Replaced::Changed => Ok(()),
         }
     }

@@ -112,7 +112,7 @@ async fn change(
     let json = Bytes::from(serde_json::to_vec_pretty(&tokens)?);
     let version = object.as_ref().map(|object| &object.version);
     match store.replace(&path, version, json).await? {
-        Replaced::Replaced => Ok(store.sync(std::slice::from_ref(&path)).await?),
+        Replaced::Replaced(_) => Ok(store.sync(std::slice::from_ref(&path)).await?),
         Replaced::Changed => Err(TokenError::Busy),
     }
 }

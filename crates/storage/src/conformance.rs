@@ -16,6 +16,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::needless_pass_by_value,
     reason = "a suite of tests: it fails by panicking, and takes what it checks"
 )]

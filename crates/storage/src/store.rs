@@ -195,10 +195,10 @@ pub enum Created {
 }
 
 /// The answer to [`Store::replace`].
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Replaced {
-    /// The object has these bytes now.
-    Replaced,
+    /// The object has these bytes now; this is their version, to replace them by.
+    Replaced(Version),
     /// What is there is not what was expected, and stays.
     Changed,
 }

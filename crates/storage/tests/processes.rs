@@ -51,12 +51,8 @@ async fn contend(root: &str, name: &str) {
         });
         let version = now.map(|now| now.version);
         let next = Bytes::from((count + 1).to_string());
-        if store
-            .replace(&counter, version.as_ref(), next)
-            .await
-            .unwrap()
-            == Replaced::Replaced
-        {
+        let put = store.replace(&counter, version.as_ref(), next).await;
+        if matches!(put.unwrap(), Replaced::Replaced(_)) {
             done += 1;
         }
     }

@@ -64,6 +64,18 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
             path.display()
         )));
     }
+    if args.proof_out.is_some() {
+        let mut names = HashSet::new();
+        if let Some(twice) = subjects
+            .iter()
+            .find(|subject| !names.insert(proof_name(&subject.name)))
+        {
+            return Err(CliError::usage(format!(
+                "the proofs of two entries would be named {}: upload them one by one",
+                proof_name(&twice.name)
+            )));
+        }
+    }
     // Whom to trust is settled before anything is sent.
     let log = cx.open_log().await?;
     let uploader = Uploader {

@@ -79,7 +79,7 @@ impl Store for Spy {
         };
         let replaced = self.inner.replace(path, expected, bytes.clone()).await?;
         let same = found.is_some_and(|found| found.bytes == bytes);
-        if replaced == Replaced::Replaced && path.as_str() == "checkpoint" && !same {
+        if matches!(replaced, Replaced::Replaced(_)) && path.as_str() == "checkpoint" && !same {
             self.oracle.lock().unwrap().published(&bytes, &self.memory);
         }
         Ok(replaced)

@@ -83,36 +83,32 @@ pub(super) async fn replaced(handles: Handles) {
         let put = async |store: &dyn Store, expected: Option<&Version>, bytes: &'static str| {
             store.replace(&path, expected, bytes.into()).await.unwrap()
         };
-        let version = async || other.read(&path).await.unwrap().unwrap().version;
+        let read = async || other.read(&path).await.unwrap().unwrap();
+        // What is answered is what a reader is told.
+        let replaced =
+            async |store: &dyn Store, expected: Option<&Version>, bytes: &'static str| {
+                let Replaced::Replaced(version) = put(store, expected, bytes).await else {
+                    panic!("{path} was not replaced by {bytes:?}");
+                };
+                let now = read().await;
+                assert_eq!((now.bytes, &now.version), (bytes.into(), &version));
+                version
+            };
         let strange = Version::new("strange");
         assert_eq!(put(one, Some(&strange), "x").await, Replaced::Changed);
         assert_eq!(one.read(&path).await.unwrap(), None);
-        assert_eq!(put(one, None, "first").await, Replaced::Replaced);
-        let at_first = version().await;
+        let at_first = replaced(one, None, "first").await;
         assert_eq!(put(other, None, "x").await, Replaced::Changed);
         assert_eq!(put(other, Some(&strange), "x").await, Replaced::Changed);
-        assert_eq!(
-            put(other, Some(&at_first), "second").await,
-            Replaced::Replaced
-        );
+        let at_second = replaced(other, Some(&at_first), "second").await;
+        assert_ne!(at_first, at_second);
         assert_eq!(put(one, Some(&at_first), "x").await, Replaced::Changed);
         assert_eq!(one.read(&path).await.unwrap().unwrap().bytes, "second");
-        let at_second = version().await;
-        assert_ne!(at_first, at_second);
         // Longer, shorter, empty.
-        assert_eq!(
-            put(one, Some(&at_second), "a longer third").await,
-            Replaced::Replaced
-        );
-        let at_third = version().await;
-        assert_eq!(put(other, Some(&at_third), "").await, Replaced::Replaced);
-        let at_fourth = version().await;
-        assert_eq!(one.read(&path).await.unwrap().unwrap().bytes, "");
+        let at_third = replaced(one, Some(&at_second), "a longer third").await;
+        let at_fourth = replaced(other, Some(&at_third), "").await;
         assert_eq!(put(one, None, "x").await, Replaced::Changed);
-        assert_eq!(
-            put(one, Some(&at_fourth), "fifth").await,
-            Replaced::Replaced
-        );
+        replaced(one, Some(&at_fourth), "fifth").await;
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) async fn replacers(handles: Handles) {
         };
         let answers = at_once(&handles, 16, task).await;
         let won: Vec<usize> = (0..16)
-            .filter(|n| answers[*n] == Replaced::Replaced)
+            .filter(|n| matches!(answers[*n], Replaced::Replaced(_)))
             .collect();
         assert_eq!(won.len(), 1, "{won:?}");
         let now = handles[0].read(&path).await.unwrap().unwrap();
@@ -115,7 +115,7 @@ pub(super) async fn increments(handles: Handles) {
                 let version = now.map(|now| now.version);
                 let next = Bytes::from((value + 1).to_string());
                 match store.replace(&path, version.as_ref(), next).await.unwrap() {
-                    Replaced::Replaced => done += 1,
+                    Replaced::Replaced(_) => done += 1,
                     Replaced::Changed => tokio::task::yield_now().await,
                 }
             }

@@ -81,7 +81,7 @@ impl Inner {
                 Ok(()) => {
                     drop(holding);
                     self.sync_chain(path)?;
-                    return Ok(Replaced::Replaced);
+                    return Ok(Replaced::Replaced(Version::new(bytes.clone())));
                 }
                 Err(error) if is_absent(&error) => self.forget(&directory),
                 Err(error) => return Err(self.unnamed(path, error)),

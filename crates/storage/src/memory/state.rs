@@ -4,7 +4,7 @@ use std::ops::Bound;
 use bytes::{Bytes, BytesMut};
 
 use crate::random::Random;
-use crate::{Created, ObjectPath, Replaced, Root, SlotCreated, StoreError};
+use crate::{Created, ObjectPath, Replaced, Root, SlotCreated, StoreError, Version};
 
 /// Both halves of the store: what a reader sees, and what a power cut leaves.
 #[derive(Default)]
@@ -78,8 +78,9 @@ impl State {
         if entry.now.as_ref() != expected {
             return Ok(Replaced::Changed);
         }
+        let version = Version::new(bytes.clone());
         entry.put(Some(bytes));
-        Ok(Replaced::Replaced)
+        Ok(Replaced::Replaced(version))
     }
 
     pub(super) fn remove(&mut self, path: &ObjectPath) {
