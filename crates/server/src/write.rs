@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tegula_entries::{Entry, parse_request};
 use tegula_sequencer::Receipt;
 
-use crate::answer;
+use crate::answer::{Batch, TransparencyLogEntry};
 use crate::body::MAX_BODY;
 use crate::error::{ApiError, reason};
 use crate::log::{Duplicates, Log};
@@ -34,13 +34,7 @@ pub(crate) async fn entry(
     if receipt.duplicate && log.options().duplicates == Duplicates::Conflict {
         return Err(ApiError::conflict(receipt.index));
     }
-    let answer = answer::transparency_log_entry(
-        log.log_id(),
-        entry.kind(),
-        entry.version(),
-        entry.body(),
-        &receipt,
-    );
+    let answer = TransparencyLogEntry::new(log.log_id(), &entry, &receipt);
     let mut response = (StatusCode::CREATED, Json(answer)).into_response();
     mark_duplicate(&mut response, &receipt);
     Ok(response)
@@ -77,7 +71,7 @@ pub(crate) async fn batch(
         let receipt = verified.map(|_| receipts.next());
         receipt.and_then(|receipt| receipt.ok_or_else(|| "it was not logged".to_owned()))
     });
-    let answer = answer::batch(&published, entries.collect());
+    let answer = Batch::new(&published, entries.collect());
     Ok(Json(answer).into_response())
 }
 
