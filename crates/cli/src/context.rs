@@ -11,10 +11,11 @@ use tegula_client::{
 };
 use tegula_tlog::Policy;
 
+use crate::commands::import::marker;
 use crate::exit::CliError;
 use crate::log_source::LogPlace;
 use crate::output::Output;
-use crate::trust::{self, Pin};
+use crate::trust::{self, Pin, Trusted};
 
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
@@ -192,21 +193,43 @@ impl Context {
         }
     }
 
+    /// Whom `--log-key` and `--policy` trust for the log that `--log` names.
+    pub(crate) fn trusted(&self) -> Trusted<'_> {
+        Trusted {
+            policy: self.global.policy.as_deref(),
+            keys: &self.global.log_key,
+            flags: "--log-key or --policy",
+        }
+    }
+
     /// A reader of the log that `--log` names, with whom to trust.
     pub(crate) async fn open_log(&self) -> Result<Log, CliError> {
         let place = self.log_place()?;
-        let source = place.source(self.http_options())?;
-        let (policy, pin) = trust::resolve(self, &source).await?;
-        if self.state.is_none() {
-            self.output.note(
-                "there is no directory to remember checkpoints in (pass --state): a log that goes back is not noticed",
-            );
-        }
         // A directory's tiles are on a disk already.
         let cache = match place {
             LogPlace::Url(_) => self.cache.as_ref().map(Cache::new),
             LogPlace::Directory(_) => None,
         };
+        self.open(&place, self.trusted(), cache).await
+    }
+
+    /// A reader of any log.
+    pub(crate) async fn open(
+        &self,
+        place: &LogPlace,
+        trusted: Trusted<'_>,
+        cache: Option<Cache>,
+    ) -> Result<Log, CliError> {
+        if let LogPlace::Directory(path) = place {
+            marker::refuse_half_imported(path)?;
+        }
+        let source = place.source(self.http_options())?;
+        let (policy, pin) = trust::resolve(self, &source, trusted).await?;
+        if self.state.is_none() {
+            self.output.note(
+                "there is no directory to remember checkpoints in (pass --state): a log that goes back is not noticed",
+            );
+        }
         let reader = Reader::new(Arc::clone(&source), policy.clone(), cache, self.memory());
         Ok(Log {
             source,

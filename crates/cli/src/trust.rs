@@ -11,22 +11,33 @@ use tegula_tlog::{LogDescription, Policy, PolicyError, VerifierKey, leaf_hash};
 use crate::context::Context;
 use crate::exit::CliError;
 
+/// What the user says of whom to trust.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Trusted<'a> {
+    pub(crate) policy: Option<&'a Path>,
+    pub(crate) keys: &'a [String],
+    /// The flags by which it is said.
+    pub(crate) flags: &'static str,
+}
+
 /// Keys that were taken from the log itself, at first use, and are held on to.
 #[derive(Clone, Debug)]
 pub(crate) struct Pin {
     file: PathBuf,
+    flags: &'static str,
 }
 
 impl Pin {
     pub(crate) fn hint(&self) -> String {
         format!(
-            "the key that is trusted was pinned at first use in {}; if the log was replaced on purpose, remove that file, or pass --log-key",
-            self.file.display()
+            "the key that is trusted was pinned at first use in {}; if the log was replaced on purpose, remove that file, or pass {}",
+            self.file.display(),
+            self.flags
         )
     }
 }
 
-/// The policy for the log at `source`: `--policy`, or `--log-key`, or the keys that were pinned, or, at first use, those that the
+/// The policy for the log at `source`: the one that is given, or the keys that are, or the keys that were pinned, or, at first use, those that the
 /// log itself names and has signed its checkpoint with.
 ///
 /// A pinned log that shows another key is a failed verification, not misbehaviour: nobody whose key was trusted has signed
@@ -34,23 +45,27 @@ impl Pin {
 pub(crate) async fn resolve(
     cx: &Context,
     source: &Arc<dyn Source>,
+    trusted: Trusted<'_>,
 ) -> Result<(Policy, Option<Pin>), CliError> {
-    if let Some(policy) = configured(cx)? {
+    if let Some(policy) = given(trusted)? {
         return Ok((policy, None));
     }
+    let flags = trusted.flags;
     let file = pin_file(cx, &source.name()).ok_or_else(|| {
-        CliError::usage("no key to trust: pass --log-key or --policy, or --state DIR to pin the log's own key in")
+        CliError::usage(format!(
+            "no key to trust: pass {flags}, or --state DIR to pin the log's own key in"
+        ))
     })?;
     let keys = match read_pin(&file)? {
         Some(keys) => keys,
-        None => pin(cx, source, &file).await?,
+        None => pin(cx, source, &file, flags).await?,
     };
-    Ok((Policy::from_log_keys(keys), Some(Pin { file })))
+    Ok((Policy::from_log_keys(keys), Some(Pin { file, flags })))
 }
 
 /// The policy without asking any log: what an offline check goes by.
 pub(crate) fn resolve_offline(cx: &Context) -> Result<Policy, CliError> {
-    if let Some(policy) = configured(cx)? {
+    if let Some(policy) = given(cx.trusted())? {
         return Ok(policy);
     }
     let pinned = || {
@@ -68,8 +83,8 @@ pub(crate) fn resolve_offline(cx: &Context) -> Result<Policy, CliError> {
     })
 }
 
-fn configured(cx: &Context) -> Result<Option<Policy>, CliError> {
-    if let Some(file) = &cx.global.policy {
+fn given(trusted: Trusted<'_>) -> Result<Option<Policy>, CliError> {
+    if let Some(file) = trusted.policy {
         let name = file.display();
         let text = fs::read_to_string(file)
             .map_err(|error| CliError::usage(format!("{name}: {error}")))?;
@@ -78,10 +93,10 @@ fn configured(cx: &Context) -> Result<Option<Policy>, CliError> {
             .map(Some)
             .map_err(|error| CliError::usage(format!("{name}: {error}")));
     }
-    if cx.global.log_key.is_empty() {
+    if trusted.keys.is_empty() {
         return Ok(None);
     }
-    let keys: Result<Vec<_>, _> = cx.global.log_key.iter().map(|key| parse_key(key)).collect();
+    let keys: Result<Vec<_>, _> = trusted.keys.iter().map(|key| parse_key(key)).collect();
     Ok(Some(Policy::from_log_keys(keys?)))
 }
 
@@ -115,11 +130,12 @@ async fn pin(
     cx: &Context,
     source: &Arc<dyn Source>,
     file: &Path,
+    flags: &str,
 ) -> Result<Vec<VerifierKey>, CliError> {
     let name = source.name();
     let description = source.fetch("log.json", MAX_DESCRIPTION_LEN).await?.ok_or_else(|| {
         CliError::not_found(format!(
-            "{name} has no log.json to take a key from, so it is no log, or one that needs --log-key or --policy"
+            "{name} has no log.json to take a key from, so it is no log, or one that needs {flags}"
         ))
     })?;
     let description = LogDescription::parse(&description)
@@ -132,7 +148,7 @@ async fn pin(
         .collect();
     if keys.is_empty() {
         return Err(CliError::verification(format!(
-            "{name}/log.json names no key of a known type: pass --log-key or --policy"
+            "{name}/log.json names no key of a known type: pass {flags}"
         )));
     }
 

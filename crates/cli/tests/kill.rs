@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 
 use tegula_tlog::{Hash, TilePath, TreeSize, leaf_hash, parse_bundle};
 
+#[cfg(target_os = "linux")]
+#[path = "kill/full.rs"]
+mod full;
+
 #[test]
 fn a_server_that_is_killed_a_hundred_times_loses_nothing() {
     let log = Log::new();
@@ -38,9 +42,15 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
+        Self::at(|_home| {})
+    }
+
+    /// With something done to the place where `log` will be.
+    fn at(prepare: impl FnOnce(&Path)) -> Self {
         let log = Self {
             home: tempfile::tempdir().unwrap(),
         };
+        prepare(log.home.path());
         let made = log
             .tegula(&["init", "log", "--origin", "log.example", "--raw"])
             .status();

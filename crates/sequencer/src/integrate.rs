@@ -1,9 +1,10 @@
 //! Tiles and bundles: a pure function of the slots, which any writer may write, at any time, again.
 
 use bytes::Bytes;
-use tegula_storage::{Created, ObjectPath, Store, StoreError};
+use tegula_storage::{Condition, Created, ObjectPath, Store, StoreError};
 use tegula_tlog::TilePath;
 
+use crate::Env;
 use crate::error::Error;
 use crate::read::{self, MAX_READS};
 use crate::writer::{Writer, backoff, cold};
@@ -32,44 +33,56 @@ impl Writer {
     }
 
     async fn write_objects(&self, tiles: Vec<(TilePath, Bytes)>) -> Result<(), Error> {
-        let mut missing: Vec<(ObjectPath, Bytes)> = Vec::with_capacity(tiles.len());
-        for (path, bytes) in tiles {
-            missing.push((read::tile(&path)?, bytes));
-        }
-        let mut last = String::new();
-        for round in 0..MAX_ROUNDS {
-            if round > 0 {
-                self.env.sleep(backoff(round)).await;
-            }
-            let outcomes = self.store.create_many(missing.clone()).await;
-            let mut again = Vec::new();
-            for ((path, bytes), outcome) in missing.into_iter().zip(outcomes) {
-                match outcome {
-                    Ok(Created::Created) => {}
-                    Ok(Created::Exists) => compare(self.store.as_ref(), &path, &bytes).await?,
-                    // Creating the same bytes again is harmless, whatever became of the first.
-                    Err(error @ (StoreError::Refused(_) | StoreError::Unknown(_))) => {
-                        last = format!("{path}: {error}");
-                        again.push((path, bytes));
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            if again.is_empty() {
-                return Ok(());
-            }
-            missing = again;
-        }
-        Err(Error::Unavailable(last))
+        write_objects(self.store.as_ref(), self.env.as_ref(), tiles).await
     }
 }
 
+/// Writes objects, again where that is refused. When it returns all of them can be read.
+pub(crate) async fn write_objects(
+    store: &dyn Store,
+    env: &dyn Env,
+    tiles: Vec<(TilePath, Bytes)>,
+) -> Result<(), Error> {
+    let mut missing: Vec<(ObjectPath, Bytes)> = Vec::with_capacity(tiles.len());
+    for (path, bytes) in tiles {
+        missing.push((read::tile(&path)?, bytes));
+    }
+    let mut last = String::new();
+    for round in 0..MAX_ROUNDS {
+        if round > 0 {
+            env.sleep(backoff(round)).await;
+        }
+        let outcomes = store.create_many(missing.clone()).await;
+        let mut again = Vec::new();
+        for ((path, bytes), outcome) in missing.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(Created::Created) => {}
+                Ok(Created::Exists) => compare(store, &path, &bytes).await?,
+                // Creating the same bytes again is harmless, whatever became of the first.
+                Err(error @ (StoreError::Refused(_) | StoreError::Unknown(_))) => {
+                    last = format!("{path}: {error}");
+                    again.push((path, bytes));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        missing = again;
+    }
+    Err(Error::Unavailable(last))
+}
+
 /// Where an object exists its bytes have to be these. A difference is corruption, but one
-/// bad read is not.
+/// bad read is not; and what a power cut may have torn is put right.
 async fn compare(store: &dyn Store, path: &ObjectPath, bytes: &Bytes) -> Result<(), Error> {
     for _ in 0..MAX_READS {
         match store.read(path).await? {
             Some(object) if object.bytes == *bytes => return Ok(()),
+            Some(_) if store.condition() == Condition::Unclean => {
+                return Ok(store.rebuild(path, bytes.clone()).await?);
+            }
             Some(_) => {}
             None => {
                 return Err(Error::Unavailable(format!(
@@ -79,7 +92,7 @@ async fn compare(store: &dyn Store, path: &ObjectPath, bytes: &Bytes) -> Result<
         }
     }
     Err(Error::Corrupt(format!(
-        "{path} differs from what the slots say"
+        "{path} differs from what belongs there"
     )))
 }
 

@@ -12,6 +12,7 @@
 //! | `publish` | the checkpoint is signed and replaced |
 //! | `answer` | proofs, verified before anybody sees them |
 //! | `tidy` | what may go, goes; what is there is checked |
+//! | `import` | a new log of entries that have their places already |
 //! | `rebuild` | after an unclean stop: objects that a power cut tore, from the slots |
 //!
 //! Nothing here reads the clock, the environment or a source of randomness: see [`Env`].
@@ -21,6 +22,7 @@ mod chain;
 mod dedup;
 mod error;
 mod history;
+mod import;
 mod init;
 mod integrate;
 mod pool;
@@ -40,6 +42,7 @@ use tegula_tlog::{Hash, SigningKey, TreeSize};
 
 pub use answer::{Receipt, Round};
 pub use error::Error;
+pub use import::Import;
 pub use init::init;
 pub use pool::{Sequencer, Status};
 pub use rebuild::{RebuildReport, rebuild};

@@ -95,7 +95,14 @@ impl Sequencer {
             store.recovered().await?;
         }
         let mut writer = Writer::new(Arc::clone(&store), Arc::clone(&env), config.clone())?;
-        writer.start().await?;
+        match writer.start().await {
+            // A full disk, for one: what is published can be served, and the next batch publishes the rest.
+            Err(Error::Unavailable(reason)) => {
+                warn!(reason, "what is ordered cannot be published yet");
+                writer.cold_start().await?;
+            }
+            started => started?,
+        }
         let published = writer
             .published()
             .cloned()

@@ -79,7 +79,13 @@ pub async fn rebuild(
     while let Some(slot) = read_slot(store, tip.size().get()).await? {
         let step = fold(&tip, &slot, &log_id)?;
         tip = step.tip;
-        put_right(store, &mut report, step.objects, Absent::Make).await?;
+        // What is not published yet is for the writer to make, which can wait until there is room for it.
+        let absent = if tip.size() <= published.size {
+            Absent::Make
+        } else {
+            Absent::Skip
+        };
+        put_right(store, &mut report, step.objects, absent).await?;
         // Partial objects exist for those sizes only that were to be published.
         let absent = if tip.size() == published.size {
             Absent::Make

@@ -123,7 +123,9 @@ impl Tidy {
     /// the partial tiles that a rebuild begins with, so what one round does not reach waits for the next one.
     async fn advance_base(&mut self, published: &Published) -> Result<u64, Error> {
         let base = read_base(self.store.as_ref()).await?;
-        self.synced = self.synced.max(base);
+        // `fsck --repair` takes the base away; the floor was never above it, and below the floor no slot says what to sync.
+        let floor = self.store.floor().await?;
+        self.synced = self.synced.max(base).max(floor);
         let mut objects = 0;
         while self.synced < published.size.get() && objects < MAX_SYNCED {
             let head = self

@@ -241,6 +241,10 @@ impl Store for Directory {
         self.run(move |inner| inner.sync(&paths)).await
     }
 
+    async fn sync_all(&self) -> Result<(), StoreError> {
+        self.run(Inner::sync_all).await
+    }
+
     async fn rebuild(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), StoreError> {
         let path = path.clone();
         self.run(move |inner| inner.rebuild(&path, &bytes)).await

@@ -136,6 +136,21 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// A path without an object is `Invalid`.
     async fn sync(&self, paths: &[ObjectPath]) -> Result<(), StoreError>;
 
+    /// Makes every public object durable that is there when it is called, whoever made it.
+    async fn sync_all(&self) -> Result<(), StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.list(Root::Public, "", after.as_deref(), PAGE).await?;
+            let Some(last) = page.last().cloned() else {
+                return Ok(());
+            };
+            let paths: Result<Vec<_>, _> = page.into_iter().map(ObjectPath::public).collect();
+            let paths = paths.map_err(|error| StoreError::invalid(error.to_string()))?;
+            self.sync(&paths).await?;
+            after = Some(last);
+        }
+    }
+
     /// Puts an immutable object right which a power cut may have torn, whatever is there.
     ///
     /// Only while the store is [`Condition::Unclean`], when no other process is in it; else it is
@@ -153,6 +168,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 /// The most bytes in an object or a slot: 64 MiB, far more than any tile, bundle or slot has, and
 /// little enough to hold in memory.
 pub const MAX_OBJECT_BYTES: usize = 64 << 20;
+
+/// Paths that are listed together.
+const PAGE: usize = 1024;
 
 /// An object as it was read: all of its bytes, and what to replace it by.
 #[derive(Clone, Debug, Eq, PartialEq)]

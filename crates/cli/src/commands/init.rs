@@ -7,6 +7,7 @@ use serde_json::json;
 use tegula_storage::{Directory, DirectoryOptions};
 use tegula_tlog::{KeyKind, Limits, LogDescription, MAX_ENTRY_LEN, SigningKey};
 
+use crate::commands::import::marker;
 use crate::context::Context;
 use crate::env::random;
 use crate::exit::CliError;
@@ -28,17 +29,18 @@ pub(crate) struct Args {
 /// What a log is made of.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct LogArgs {
-    /// An existing Ed25519 key: PKCS#8 PEM, or the private key of a signed note; otherwise one is made
+    /// An existing Ed25519 key: PKCS#8 PEM, or the private key of a signed note; otherwise one is made. Given twice, the other is an
+    /// ECDSA P-256 key to sign with besides
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    pub(crate) key: Vec<PathBuf>,
 
     /// Sign with a new ECDSA P-256 key besides
     #[arg(long)]
-    ecdsa: bool,
+    pub(crate) ecdsa: bool,
 
     /// Take any bytes up to 65,535 by POST /add, and no Rekor entries
     #[arg(long)]
-    raw: bool,
+    pub(crate) raw: bool,
 }
 
 impl LogArgs {
@@ -47,6 +49,28 @@ impl LogArgs {
         Self {
             raw: true,
             ..Self::default()
+        }
+    }
+
+    /// The keys that are given, the Ed25519 key first.
+    pub(crate) fn keys(&self, origin: &str) -> Result<Vec<SigningKey>, CliError> {
+        // Whether any key can have this name.
+        SigningKey::ed25519_from_seed(origin, &[0; 32])
+            .map_err(|error| CliError::usage(format!("origin: {error}")))?;
+        let given: Result<Vec<_>, _> = self
+            .key
+            .iter()
+            .map(|path| keys::read(path, origin))
+            .collect();
+        let mut given = given?;
+        given.sort_by_key(|key| key.verifier().kind() != KeyKind::Ed25519);
+        let kinds: Vec<_> = given.iter().map(|key| key.verifier().kind()).collect();
+        match kinds[..] {
+            [] | [KeyKind::Ed25519] => Ok(given),
+            [KeyKind::Ed25519, KeyKind::EcdsaP256] if !self.ecdsa => Ok(given),
+            _ => Err(CliError::usage(
+                "--key: expected an Ed25519 key, and no more than one ECDSA P-256 key besides",
+            )),
         }
     }
 }
@@ -86,43 +110,14 @@ fn holds_slots(root: &Path) -> bool {
 
 /// Makes a log. If that is cut off it can be done again.
 pub(crate) async fn make(root: &Path, origin: &str, args: &LogArgs) -> Result<(), CliError> {
+    marker::refuse_half_imported(root)?;
     if is_made(root) {
         return Err(CliError::usage(format!(
             "{} is a log already",
             root.display()
         )));
     }
-    // Before anything is made: a name that no key can have.
-    SigningKey::ed25519_from_seed(origin, &[0; 32])
-        .map_err(|error| CliError::usage(format!("origin: {error}")))?;
-    let given = args
-        .key
-        .as_deref()
-        .map(|path| keys::read(path, origin))
-        .transpose()?;
-    if given
-        .as_ref()
-        .is_some_and(|key| key.verifier().kind() != KeyKind::Ed25519)
-    {
-        return Err(CliError::usage("--key: expected an Ed25519 key"));
-    }
-    if !root.join("private/format").exists() {
-        Directory::make(root).map_err(CliError::usage)?;
-    }
-    let mut signers = keys::read_all(root, origin)?;
-    if signers.is_empty() {
-        let first = match given {
-            Some(key) => key,
-            None => SigningKey::ed25519_from_seed(origin, &random()?).map_err(CliError::usage)?,
-        };
-        keys::write(root, &first)?;
-        signers.push(first);
-        if args.ecdsa {
-            let second = SigningKey::ecdsa_from_scalar(origin, &random()?).map_err(CliError::io)?;
-            keys::write(root, &second)?;
-            signers.push(second);
-        }
-    }
+    let signers = prepare(root, origin, args)?;
     let store = Directory::open(root, DirectoryOptions::default()).map_err(CliError::io)?;
     let description = describe(origin, &signers, args.raw);
     let made = tegula_sequencer::init(&store, &signers, &description).await;
@@ -130,7 +125,45 @@ pub(crate) async fn make(root: &Path, origin: &str, args: &LogArgs) -> Result<()
     made.map_err(CliError::io)
 }
 
-fn describe(origin: &str, signers: &[SigningKey], raw: bool) -> LogDescription {
+/// Makes the directory and the keys, as far as they are not there.
+pub(crate) fn prepare(
+    root: &Path,
+    origin: &str,
+    args: &LogArgs,
+) -> Result<Vec<SigningKey>, CliError> {
+    // Before anything is made: what cannot be.
+    let mut given = args.keys(origin)?;
+    if !root.join("private/format").exists() {
+        Directory::make(root).map_err(CliError::usage)?;
+    }
+    let mut found = keys::read_all(root, origin)?;
+    if found.is_empty() && given.is_empty() {
+        given.push(SigningKey::ed25519_from_seed(origin, &random()?).map_err(CliError::usage)?);
+    }
+    if args.ecdsa && found.len() < 2 {
+        given.push(SigningKey::ecdsa_from_scalar(origin, &random()?).map_err(CliError::io)?);
+    }
+    for key in given {
+        let same_kind = |other: &&SigningKey| other.verifier().kind() == key.verifier().kind();
+        match found.iter().find(same_kind) {
+            None => {
+                keys::write(root, &key)?;
+                found.push(key);
+            }
+            Some(other) if other.verifier() == key.verifier() => {}
+            Some(other) => {
+                return Err(CliError::usage(format!(
+                    "{} has the key {} already, which is not the one that is given",
+                    root.display(),
+                    other.verifier()
+                )));
+            }
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn describe(origin: &str, signers: &[SigningKey], raw: bool) -> LogDescription {
     let (entries, apis): (&[_], _) = if raw {
         (&["raw"], "add")
     } else {

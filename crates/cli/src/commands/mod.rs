@@ -5,6 +5,7 @@ mod completions;
 mod entry;
 mod fsck;
 mod get;
+pub(crate) mod import;
 mod init;
 mod leaf;
 mod loginfo;
@@ -24,6 +25,8 @@ use crate::exit::CliError;
 pub(crate) enum Command {
     /// Make a log in a directory
     Init(init::Args),
+    /// Make a log in a directory, with the entries of another one
+    Import(import::Args),
     /// Run a log
     Serve(serve::Args),
     /// Make, list and revoke the tokens of those who may write
@@ -54,6 +57,7 @@ impl Command {
     pub(crate) async fn run(self, cx: &Context) -> Result<(), CliError> {
         match self {
             Self::Init(args) => init::run(args, cx).await,
+            Self::Import(args) => import::run(args, cx).await,
             Self::Serve(args) => serve::run(args, cx).await,
             Self::Token(args) => token::run(args, cx).await,
             Self::Bench(args) => bench::run(args, cx).await,

@@ -9,6 +9,7 @@ use tegula_sequencer::{Config, RebuildReport, rebuild};
 use tegula_storage::{Condition, Directory, DirectoryOptions, ObjectPath, Store};
 use tegula_tlog::SigningKey;
 
+use crate::commands::import::marker;
 use crate::context::Context;
 use crate::exit::CliError;
 use crate::keys;
@@ -18,6 +19,7 @@ use crate::keys;
 /// This is what the server does after an unclean stop, but from the first slot on. So the directory is marked as stopped uncleanly,
 /// which also keeps servers out until the end; if this fails, the next server finds the mark and rebuilds by itself.
 pub(crate) async fn run(root: &Path, cx: &Context) -> Result<(), CliError> {
+    marker::refuse_half_imported(root)?;
     let (_, signers) = keys::load(root)?;
     let log_id = signers
         .first()

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::commands::import::marker;
 use crate::commands::init::{self, LogArgs};
 use crate::context::Context;
 use crate::env::{RealEnv, random};
@@ -117,6 +118,7 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
+    marker::refuse_half_imported(&args.directory)?;
     if !init::is_made(&args.directory) {
         let origin = args.origin.clone().unwrap_or_else(|| host(&args.listen));
         init::make(&args.directory, &origin, &args.log).await?;

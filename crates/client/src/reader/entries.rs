@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use tegula_tlog::{Hash, LeafIndex};
+use tegula_tlog::{Hash, LeafIndex, TilePath, VerifiedTiles};
 
 use super::{Reader, VerifiedCheckpoint};
 use crate::ReadError;
@@ -52,6 +52,41 @@ impl Reader {
             })
             .buffered(AT_ONCE)
             .try_flatten()
+    }
+
+    /// The entries of bundle `n` with their leaf hashes, verified.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotFound`] if there is none, else [`ReadError::Io`] or [`ReadError::Verification`].
+    pub async fn bundle_entries(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+        n: u64,
+    ) -> Result<Vec<(Bytes, Hash)>, ReadError> {
+        if n >= checkpoint.size().get().div_ceil(256) {
+            return Err(ReadError::NotFound(format!("there is no bundle {n}")));
+        }
+        let (entries, leaves) = self.bundle_and_leaves(checkpoint, n).await?;
+        Ok(entries.into_iter().zip(leaves).collect())
+    }
+
+    /// The hash of all leaves of the full level 0 tile `n`, from the tile above it; `None` if that tile is not full.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Io`] or [`ReadError::Verification`].
+    pub async fn tile_hash(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+        n: u64,
+    ) -> Result<Option<Hash>, ReadError> {
+        let Some(above) = TilePath::hashes_at(1, n / 256, checkpoint.size()) else {
+            return Ok(None);
+        };
+        let place = usize::try_from(n % 256).unwrap_or(usize::MAX);
+        let ask = |tiles: &VerifiedTiles| tiles.hashes(&above)?.nth(place);
+        Ok(self.with_tiles(checkpoint, &[above], ask).await?)
     }
 
     /// Where a leaf hash is first, if it is in the log.

@@ -119,6 +119,15 @@ impl Reader {
         checkpoint: &VerifiedCheckpoint,
         n: u64,
     ) -> Result<Vec<Bytes>, Lack> {
+        Ok(self.bundle_and_leaves(checkpoint, n).await?.0)
+    }
+
+    /// The same, with these leaf hashes.
+    pub(super) async fn bundle_and_leaves(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+        n: u64,
+    ) -> Result<(Vec<Bytes>, Vec<Hash>), Lack> {
         let leaves = self.leaf_hashes(checkpoint, n).await?;
         let width = u16::try_from(leaves.len()).unwrap_or(u16::MAX);
         let path = TilePath::entries(n, width)
@@ -135,7 +144,7 @@ impl Reader {
                     {
                         cache.store(&fetched.path, &fetched.bytes);
                     }
-                    return Ok(entries);
+                    return Ok((entries, leaves));
                 }
                 Err(what) => problem = format!("{path} of the log {what}"),
             }

@@ -100,12 +100,12 @@ fn mark(layout: &Layout) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn sync_file_system(directory: &File) -> io::Result<()> {
+pub(super) fn sync_file_system(directory: &File) -> io::Result<()> {
     rustix::fs::syncfs(directory).map_err(io::Error::from)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn sync_file_system(_directory: &File) -> io::Result<()> {
+pub(super) fn sync_file_system(_directory: &File) -> io::Result<()> {
     rustix::fs::sync();
     Ok(())
 }

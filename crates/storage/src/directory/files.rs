@@ -285,6 +285,14 @@ pub(super) fn never_happened(error: &io::Error) -> bool {
     )
 }
 
+/// Whether there is no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// Whether there is nothing of this name.
 pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
-use super::entry::Running;
+use super::entry::{Running, sync_file_system};
 use super::files::{Layout, Step, Traps};
 use super::lock::Lock;
 use super::{DirectoryOptions, OpenError, make, probe};
@@ -112,6 +112,14 @@ impl Inner {
             .spring(Step::SyncDirectory)
             .and_then(|()| directory.sync_all())
             .map_err(|error| self.fail(&format!("sync the directory {what}"), error))
+    }
+
+    /// One call for the whole file system: for a hundred thousand objects that is minutes less than one for each.
+    pub(super) fn sync_all(&self) -> Result<(), StoreError> {
+        self.traps
+            .spring(Step::SyncFile)
+            .and_then(|()| sync_file_system(&self.private))
+            .map_err(|error| self.fail("sync the file system", error))
     }
 
     pub(super) fn condition(&self) -> Condition {

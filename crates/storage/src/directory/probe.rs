@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
-use super::files::Layout;
+use super::files::{Layout, is_full};
 
 /// Tries, in the directory itself, what every guarantee rests on. The caller holds `private/lock`
 /// (or made the directory), so that nobody else probes or sweeps.
@@ -32,8 +32,11 @@ struct Probe {
 impl Probe {
     fn run(&self, layout: &Layout) -> Result<(), String> {
         let tried = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-        fs::write(&self.first, FIRST).map_err(tried("write a file"))?;
-        fs::write(&self.second, SECOND).map_err(tried("write a file"))?;
+        match fs::write(&self.first, FIRST).and_then(|()| fs::write(&self.second, SECOND)) {
+            // Nothing can be tried on a full disk. A store that is there can be read, and was tried when it was made.
+            Err(error) if is_full(&error) => return Ok(()),
+            written => written.map_err(tried("write a file"))?,
+        }
 
         fs::hard_link(&self.first, &self.linked)
             .map_err(tried("link a file from private/tmp into public"))?;

@@ -1,0 +1,128 @@
+//! A new log whose entries have their places already: a copy of another one.
+//!
+//! No slot takes part: what orders the entries is wherever they come from, and one process writes. So tiles and bundles are
+//! written at once, and the checkpoint, which alone makes a log of them, last of all.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tegula_storage::{Condition, ObjectPath, Replaced, Store};
+use tegula_tlog::{Edge, Hash, LogDescription, SigningKey, TreeSize};
+
+use crate::error::Error;
+use crate::init::description_path;
+use crate::integrate::write_objects;
+use crate::publish::{checkpoint_path, sign};
+use crate::rebuild::base_path;
+use crate::tip::{BundleTail, Tip};
+use crate::writer::Pending;
+use crate::{Env, Published, read};
+
+/// A log in the making. Entries go in in order; until [`Import::finish`] there is no log.
+///
+/// One process at a time may import into a store: whoever calls this sees to it. An import that was cut off is begun again from
+/// the first entry; what is there already is compared, and after an unclean stop put right.
+#[derive(Debug)]
+pub struct Import {
+    store: Arc<dyn Store>,
+    env: Arc<dyn Env>,
+    tip: Tip,
+}
+
+impl Import {
+    /// Begins, in a store without a checkpoint and without slots.
+    pub async fn begin(store: Arc<dyn Store>, env: Arc<dyn Env>) -> Result<Self, Error> {
+        let checkpoint = store.read(&checkpoint_path()?).await?;
+        if checkpoint.is_some() || !store.slots(0, 1).await?.is_empty() {
+            return Err(Error::Rejected(
+                "there is a log already, expected an empty store".to_owned(),
+            ));
+        }
+        Ok(Self {
+            store,
+            env,
+            tip: Tip::new(Edge::empty(), BundleTail::default(), 0),
+        })
+    }
+
+    /// How many entries are in.
+    pub fn size(&self) -> TreeSize {
+        self.tip.size()
+    }
+
+    /// The root of these.
+    pub fn root(&self) -> Hash {
+        self.tip.root()
+    }
+
+    /// Appends entries, as they are: equal ones stay where they are.
+    ///
+    /// Only full tiles and bundles are written: which partial ones there are is decided by the size at the end.
+    pub async fn append(&mut self, entries: &[Pending]) -> Result<(), Error> {
+        let leaves: Vec<_> = entries.iter().map(|pending| pending.leaf).collect();
+        let bytes: Vec<&[u8]> = entries.iter().map(|pending| &pending.entry[..]).collect();
+        let mut edge = self.tip.edge.clone();
+        let growth = edge
+            .grow(&leaves)
+            .map_err(|error| Error::Rejected(error.to_string()))?;
+        let step = self.tip.step(edge, growth, leaves, &bytes, 0)?;
+        write_objects(self.store.as_ref(), self.env.as_ref(), step.objects).await?;
+        self.tip = step.tip;
+        Ok(())
+    }
+
+    /// Makes the log: if the entries have this root, where one is expected, they get a signed checkpoint.
+    ///
+    /// A crash before the last write leaves objects without a checkpoint, and this may be called again.
+    pub async fn finish(
+        self,
+        signers: &[SigningKey],
+        description: &LogDescription,
+        expected: Option<Hash>,
+    ) -> Result<Published, Error> {
+        let (size, root) = (self.size(), self.root());
+        if let Some(expected) = expected.filter(|expected| *expected != root) {
+            return Err(Error::Rejected(format!(
+                "the {size} entries have the root {root}, expected {expected}"
+            )));
+        }
+        let store = self.store.as_ref();
+        if store.floor().await? > size.get() {
+            return Err(Error::Rejected(format!(
+                "an import of more than {size} entries was cut off here"
+            )));
+        }
+        write_objects(store, self.env.as_ref(), self.tip.partial_objects()).await?;
+        if store.condition() == Condition::Unclean {
+            store.recovered().await?;
+        }
+        store.sync_all().await?;
+        // As the log's writer will read them.
+        let edge = read::edge(store, size, &root).await?;
+        read::tail(store, &edge).await?;
+
+        // No slot holds these entries, so none is needed: rebuilding begins after them, and there the floor stands.
+        put(store, &base_path()?, format!("{size}\n").into()).await?;
+        store.raise_floor(size.get()).await?;
+        put(store, &description_path()?, description.to_json().into()).await?;
+        let checkpoint = sign(signers, size, root)?;
+        put(store, &checkpoint_path()?, checkpoint.clone()).await?;
+        Ok(Published {
+            checkpoint,
+            size,
+            root,
+        })
+    }
+}
+
+/// Puts an object in the place of what was there, durably.
+async fn put(store: &dyn Store, path: &ObjectPath, bytes: Bytes) -> Result<(), Error> {
+    let found = store.read(path).await?;
+    let version = found.as_ref().map(|object| &object.version);
+    if store.replace(path, version, bytes).await? == Replaced::Changed {
+        return Err(Error::Rejected(
+            "another process is making a log here".to_owned(),
+        ));
+    }
+    Ok(store.sync(std::slice::from_ref(path)).await?)
+}
