@@ -86,8 +86,8 @@ pub(crate) fn resolve_offline(cx: &Context) -> Result<Policy, CliError> {
 fn given(trusted: Trusted<'_>) -> Result<Option<Policy>, CliError> {
     if let Some(file) = trusted.policy {
         let name = file.display();
-        let text = fs::read_to_string(file)
-            .map_err(|error| CliError::usage(format!("{name}: {error}")))?;
+        // Octets: the specification asks for no encoding.
+        let text = fs::read(file).map_err(|error| CliError::usage(format!("{name}: {error}")))?;
         let policy = Policy::parse(&text);
         return policy
             .map(Some)

@@ -266,3 +266,26 @@ fn many_uploads_are_answered_in_order() {
     assert_eq!(told.count(), 20);
     assert!(outcome.stderr.contains("1 of 21 failed"), "{outcome:?}");
 }
+
+#[test]
+fn no_proof_is_written_over_another() {
+    let world = World::new();
+    for directory in ["one", "two", "proofs"] {
+        fs::create_dir(world.path(directory)).unwrap();
+    }
+    for file in ["one/artifact", "two/artifact"] {
+        fs::copy(world.path("artifact"), world.path(file)).unwrap();
+    }
+    let args = [
+        "upload",
+        "one/artifact",
+        "two/artifact",
+        "--log",
+        "http://127.0.0.1:1",
+    ];
+    let more = ["--public-key", "key.pub", "--proof-out", "proofs"];
+    assert_eq!(
+        world.run(&[&args[..], &more].concat()).error(2),
+        "the proofs of two entries would be named artifact.tlog-proof: upload them one by one"
+    );
+}
