@@ -9,7 +9,8 @@
 )]
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -84,13 +85,13 @@ impl Log {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(n as u64 | 1);
-            servers[server].wait_until_it_listens();
+            servers[server].wait_until_it_listens(self);
             sleep(Duration::from_millis(10 + (random >> 40) % 150));
             servers[server].kill();
             servers[server].start(self);
         }
         for server in servers.iter_mut() {
-            server.wait_until_it_listens();
+            server.wait_until_it_listens(self);
         }
         sleep(Duration::from_millis(500));
         for bench in &mut benches {
@@ -166,6 +167,16 @@ fn read(root: &Path, path: &TilePath) -> Vec<u8> {
     fs::read(root.join(path.to_string())).unwrap()
 }
 
+/// A port at which nobody listens. It is below those that the system gives to outgoing connections: a client that knocks at a server which is
+/// down would in the end be given the server's own port.
+fn free_port() -> u16 {
+    let random = RandomState::new();
+    (0_u64..)
+        .map(|n| 20_000 + u16::try_from(random.hash_one(n) % 12_000).unwrap())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
+}
+
 /// A server at a port of its own, which it keeps when it is started again.
 struct Server {
     port: u16,
@@ -174,12 +185,7 @@ struct Server {
 
 impl Server {
     fn new(log: &Log) -> Self {
-        // Free now; nobody else asks the system for this very port meanwhile.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         Self {
             port,
             process: Self::spawn(log, port),
@@ -189,9 +195,14 @@ impl Server {
     fn spawn(log: &Log, port: u16) -> Killed {
         let listen = format!("127.0.0.1:{port}");
         let args = ["serve", "log", "--listen", &listen, "--tidy-interval", "1"];
+        let said = File::options()
+            .create(true)
+            .append(true)
+            .open(log.path(&format!("said-{port}")));
         Killed(
             log.tegula(&args)
-                .args(["--keep-slots", "1000"])
+                .args(["--keep-slots", "1000", "--log-level", "warn"])
+                .stderr(said.unwrap())
                 .spawn()
                 .unwrap(),
         )
@@ -205,11 +216,13 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn wait_until_it_listens(&mut self) {
+    fn wait_until_it_listens(&mut self, log: &Log) {
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.process.0.try_wait().unwrap();
-            assert_eq!(ended, None, "the server did not start again");
+            if let Some(ended) = self.process.0.try_wait().unwrap() {
+                let said = fs::read_to_string(log.path(&format!("said-{}", self.port)));
+                panic!("the server ended with {ended}: {}", said.unwrap());
+            }
             assert!(
                 begun.elapsed() < Duration::from_secs(60),
                 "the server does not listen"

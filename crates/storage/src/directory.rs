@@ -69,7 +69,8 @@ impl Directory {
     /// Enters the store at `root`, after [`probe`](Self::probe).
     ///
     /// If the last stop was not clean and no process is in the store, its condition is
-    /// [`Condition::Unclean`], and no other process can enter until [`Store::recovered`].
+    /// [`Condition::Unclean`], and no other process can enter until [`Store::recovered`]: it waits
+    /// as for a lock, and then is [`OpenError::Busy`].
     pub fn open(root: impl Into<PathBuf>, options: DirectoryOptions) -> Result<Self, OpenError> {
         let inner = Arc::new(Inner::open(root.into(), options)?);
         Ok(Self { inner })

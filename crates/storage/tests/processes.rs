@@ -7,6 +7,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tegula_storage::{
@@ -129,7 +130,8 @@ async fn what_a_killed_process_was_told_stays() {
         assert_eq!(store.condition(), Condition::Unclean);
         let left = root.path().join("private/tmp").read_dir().unwrap().count();
         assert_eq!(left, 0);
-        let second = Directory::open(root.path(), DirectoryOptions::default());
+        let options = DirectoryOptions::default().with_lock_wait(Duration::from_millis(30));
+        let second = Directory::open(root.path(), options);
         assert!(matches!(second, Err(OpenError::Busy(_))));
         for (start, name) in &told {
             let slot = store.read_slot(*start).await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde_json::json;
 use tegula_sequencer::{Config, Error, Keep, Sequencer, TidyOptions};
 use tegula_server::{Duplicates, Limits, Log, Options, listen, metrics_router, router};
-use tegula_storage::{Directory, DirectoryOptions, Store};
+use tegula_storage::{Directory, DirectoryOptions, OpenError, Store};
 use tegula_tlog::LogDescription;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -123,14 +123,23 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
         let origin = args.origin.clone().unwrap_or_else(|| host(&args.listen));
         init::make(&args.directory, &origin, &args.log).await?;
     }
-    let store =
-        Directory::open(&args.directory, DirectoryOptions::default()).map_err(CliError::io)?;
-    let store = Arc::new(store);
+    let store = Arc::new(enter(&args.directory)?);
     let served = serve(&args, cx, Arc::clone(&store), listener, address, metrics).await;
     // Also after a failure: the last one to leave takes the mark of an unclean stop away.
     let closed = store.close().await;
     served?;
     closed.map_err(CliError::io)
+}
+
+/// Enters the directory. After a power cut another server may be rebuilding it, which takes as long as the log is large.
+fn enter(directory: &Path) -> Result<Directory, CliError> {
+    for _ in 0..MAX_WAITS {
+        match Directory::open(directory, DirectoryOptions::default()) {
+            Err(OpenError::Busy(reason)) => warn!(%reason, "waiting"),
+            opened => return opened.map_err(CliError::io),
+        }
+    }
+    Directory::open(directory, DirectoryOptions::default()).map_err(CliError::io)
 }
 
 async fn serve(
@@ -312,3 +321,6 @@ fn tell_on_stderr(args: &Args) -> Result<(), CliError> {
     };
     set.map_err(|error| CliError::io(error.to_string()))
 }
+
+/// Of ten seconds each.
+const MAX_WAITS: u32 = 60;

@@ -50,7 +50,7 @@ fn on_a_small_disk() {
         fs::write(ballast(n), vec![n; 1 << 20]).unwrap();
     }
     let mut server = Server::new(&log);
-    server.wait_until_it_listens();
+    server.wait_until_it_listens(&log);
     let mut bench = log.bench(&server, 0);
 
     // It goes on by itself when there is room.
@@ -62,7 +62,7 @@ fn on_a_small_disk() {
     let before = until_full(&log, &mut server);
     server.stop();
     server.start(&log);
-    server.wait_until_it_listens();
+    server.wait_until_it_listens(&log);
     assert!(ask(&server, "GET", "/checkpoint").starts_with("HTTP/1.1 200"));
     until_full(&log, &mut server);
     fs::remove_file(ballast(1)).unwrap();
@@ -72,7 +72,7 @@ fn on_a_small_disk() {
     let before = until_full(&log, &mut server);
     server.kill();
     server.start(&log);
-    server.wait_until_it_listens();
+    server.wait_until_it_listens(&log);
     fs::remove_file(ballast(2)).unwrap();
     until_more(&log, &mut server, before);
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::entry::{Running, sync_file_system};
 use super::files::{Layout, Step, Traps};
@@ -51,10 +52,21 @@ impl Inner {
                 .permanent(&layout.running)
                 .map_err(io("open private/running"))?,
         );
-        let holding = lock.hold().map_err(OpenError::Busy)?;
-        probe::probe(&layout)?;
-        let condition = running.enter(&layout, &private)?;
-        drop(holding);
+        let mut left = options.lock_wait;
+        let condition = loop {
+            let entered = {
+                let _holding = lock.hold().map_err(OpenError::Busy)?;
+                probe::probe(&layout)?;
+                running.enter(&layout, &private)
+            };
+            match entered {
+                // Where all were killed at once, whoever is first rebuilds, and the others wait for it.
+                Err(OpenError::Busy(_)) if !left.is_zero() => {}
+                entered => break entered?,
+            }
+            left = left.saturating_sub(REBUILD_PAUSE);
+            std::thread::sleep(REBUILD_PAUSE);
+        };
         Ok(Self {
             layout,
             lock,
@@ -167,3 +179,6 @@ impl Inner {
             .map_err(|error| self.fail("leave the store", error))
     }
 }
+
+/// Between two looks at whether another process has rebuilt the store.
+const REBUILD_PAUSE: Duration = Duration::from_millis(20);

@@ -57,7 +57,8 @@ async fn after_an_unclean_stop_one_process_rebuilds_alone() {
     assert_eq!(store.condition(), Condition::Unclean);
     assert_eq!(names_in(&root, "private/tmp"), NONE);
     assert!(!root.path().join("public/~probe").exists());
-    let second = Directory::open(root.path(), DirectoryOptions::default()).unwrap_err();
+    let options = DirectoryOptions::default().with_lock_wait(Duration::from_millis(30));
+    let second = Directory::open(root.path(), options).unwrap_err();
     assert_eq!(
         second.to_string(),
         "the directory is in use: refused: another process is rebuilding the store after an \
@@ -81,6 +82,33 @@ async fn after_an_unclean_stop_one_process_rebuilds_alone() {
     store.close().await.unwrap();
     second.close().await.unwrap();
     assert_eq!(open(&root).condition(), Condition::Clean);
+}
+
+#[tokio::test]
+async fn who_comes_while_another_rebuilds_waits_for_it() {
+    let root = made();
+    drop(open(&root));
+    let store = open(&root);
+    assert_eq!(store.condition(), Condition::Unclean);
+    let place = root.path().to_owned();
+    let second = tokio::task::spawn_blocking(move || {
+        Directory::open(place, DirectoryOptions::default()).unwrap()
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!second.is_finished());
+    store.recovered().await.unwrap();
+    let second = second.await.unwrap();
+    assert_eq!(second.condition(), Condition::Clean);
+    // Also for one that gives up, in its place.
+    drop((store, second));
+    let store = open(&root);
+    let place = root.path().to_owned();
+    let second = tokio::task::spawn_blocking(move || {
+        Directory::open(place, DirectoryOptions::default()).unwrap()
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(store);
+    assert_eq!(second.await.unwrap().condition(), Condition::Unclean);
 }
 
 #[tokio::test]
