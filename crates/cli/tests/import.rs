@@ -256,7 +256,7 @@ fn an_import_that_is_killed_goes_on_where_it_was() {
     // What is there is neither served nor taken for a log, and not for a broken one.
     let vkey = world.vkey();
     for args in [
-        &["serve", "new", "--listen", "127.0.0.1:0"][..],
+        &["serve", "new", "--listen", "nowhere"][..],
         &["init", "new", "--origin", "x.example"],
         &["loginfo", "--log", "new", "--log-key", &vkey],
         &["fsck", "--repair", "--log", "new", "--log-key", &vkey],

@@ -112,13 +112,13 @@ fn keep(text: &str) -> Result<Keep, String> {
 
 pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     tell_on_stderr(&args)?;
+    marker::refuse_half_imported(&args.directory)?;
     let listener = bind(&args.listen).await?;
     let address = listener.local_addr().map_err(CliError::io)?;
     let metrics = match &args.metrics_listen {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    marker::refuse_half_imported(&args.directory)?;
     if !init::is_made(&args.directory) {
         let origin = args.origin.clone().unwrap_or_else(|| host(&args.listen));
         init::make(&args.directory, &origin, &args.log).await?;
