@@ -129,7 +129,7 @@ const SMALL: [(&str, Config); 4] = [
     ("2 writers, 1 fault, header-only slots", Config { faults: 1, expiry: Expiry::HeaderOnly, inbox: false, ..TWO_WRITERS }),
 ];
 
-/// What is required, optimised: under a minute on two cores of their own, and 3 GiB.
+/// What is required, optimised: two minutes on two cores, and 3 GiB.
 #[rustfmt::skip]
 const REQUIRED: [(&str, Config); 16] = [
     ("3 writers", NO_FAULTS),
@@ -155,8 +155,9 @@ const FOUR_BATCHES: Config = Config {
     ..TWO_WRITERS
 };
 
+/// Eight minutes more, and 5 GiB. Three writers with the inbox, a fault and a crash are too many for 20 GiB.
 #[rustfmt::skip]
-const DEEP: [(&str, Config); 8] = [
+const DEEP: [(&str, Config); 7] = [
     ("3 writers, 1 crash, duplicates", Config { batches: &[&[1], &[1, 2], &[2]], dedup: true, crashes: 1, ..NO_FAULTS }),
     ("3 writers, 2 faults, no inbox", Config { inbox: false, faults: 2, ..NO_FAULTS }),
     ("3 writers, 1 fault, 1 crash, floor, no inbox", Config { inbox: false, faults: 1, crashes: 1, expiry: Expiry::Removed, ..NO_FAULTS }),
@@ -164,7 +165,6 @@ const DEEP: [(&str, Config); 8] = [
     ("2 writers of 2 batches, 1 fault, 1 crash", Config { faults: 1, crashes: 1, ..FOUR_BATCHES }),
     ("2 writers of 2 batches, 1 fault, floor", Config { faults: 1, expiry: Expiry::Removed, ..FOUR_BATCHES }),
     ("2 writers, 2 faults, 2 crashes", Config { faults: 2, crashes: 2, ..ONE_EACH }),
-    ("3 writers, 1 fault, 1 crash", Config { batches: &[&[1], &[2], &[3]], faults: 1, crashes: 1, ..NO_FAULTS }),
 ];
 
 /// `TEGULA_MODEL=deep` for all.
