@@ -129,7 +129,7 @@ const SMALL: [(&str, Config); 4] = [
     ("2 writers, 1 fault, header-only slots", Config { faults: 1, expiry: Expiry::HeaderOnly, inbox: false, ..TWO_WRITERS }),
 ];
 
-/// What is required, optimised: two minutes on two cores, and 3 GiB.
+/// What is required, optimised: a minute or two on two cores, and 3 GiB.
 #[rustfmt::skip]
 const REQUIRED: [(&str, Config); 16] = [
     ("3 writers", NO_FAULTS),
@@ -155,7 +155,7 @@ const FOUR_BATCHES: Config = Config {
     ..TWO_WRITERS
 };
 
-/// Eight minutes more, and 5 GiB. Three writers with the inbox, a fault and a crash are too many for 20 GiB.
+/// Four minutes more, and 4 GiB. Three writers with the inbox, a fault and a crash are too many for 20 GiB.
 #[rustfmt::skip]
 const DEEP: [(&str, Config); 7] = [
     ("3 writers, 1 crash, duplicates", Config { batches: &[&[1], &[1, 2], &[2]], dedup: true, crashes: 1, ..NO_FAULTS }),
