@@ -157,13 +157,15 @@ async fn pin(
         .fetch("checkpoint", tegula_client::MAX_CHECKPOINT_LEN)
         .await?
         .ok_or_else(|| CliError::io(format!("{name} has no checkpoint")))?;
-    Policy::from_log_keys(keys.clone())
+    let (_, note) = Policy::from_log_keys(keys.clone())
         .check(&checkpoint)
         .map_err(|error: PolicyError| {
             CliError::verification(format!(
                 "the checkpoint of {name} is not signed by the keys in its log.json: {error}"
             ))
         })?;
+    // Only those that signed: any other name in the file is whoever's that served it.
+    let keys = note.verified_by(&keys).map_err(CliError::verification)?;
 
     let names: Vec<_> = keys.iter().map(ToString::to_string).collect();
     let first_line = format!("{} {}", name.escape_debug(), cx.now_ms());

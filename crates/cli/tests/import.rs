@@ -452,6 +452,26 @@ fn an_empty_log_is_copied_too() {
     world.run(&["fsck", "--log", "new"]).ok();
 }
 
+#[test]
+fn a_copy_that_lost_its_checkpoint_is_no_empty_log() {
+    let world = old_log(60);
+    let copied = ["--from", "log", "--origin", "new.example", "--raw"];
+    import(&world, &copied).ok();
+    fs::remove_file(world.path("new/public/checkpoint")).unwrap();
+    let error = world
+        .run(&["init", "new", "--origin", "x.example"])
+        .error(2);
+    assert!(error.ends_with("is a log already"), "{error}");
+    let error = world
+        .run(&["serve", "new", "--listen", "127.0.0.1:0"])
+        .error(1);
+    assert!(
+        error.contains("there is no checkpoint, which is never an empty log"),
+        "{error}"
+    );
+    assert!(!world.path("new/public/checkpoint").exists());
+}
+
 /// A log of so many raw entries, and its key in a file.
 fn old_log(count: usize) -> World {
     let mut world = World::empty(1);

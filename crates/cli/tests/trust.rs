@@ -275,3 +275,21 @@ fn completions_and_manual_pages_are_written() {
     world.run(&["man", "--out", "man"]).ok();
     assert!(world.path("man/tegula-verify.1").exists());
 }
+
+#[test]
+fn only_a_key_that_signed_is_pinned() {
+    let world = World::new();
+    let stranger = tegula_tlog::SigningKey::ed25519_from_seed("log.example", &[77; 32]).unwrap();
+    let path = world.log().join("public/log.json");
+    let description = fs::read_to_string(&path).unwrap();
+    let vkey = world.vkey();
+    let both = format!("{vkey}\", \"{}", stranger.verifier());
+    fs::write(&path, description.replace(&vkey, &both)).unwrap();
+    assert!(fs::read_to_string(&path).unwrap().contains(&both));
+    let outcome = world.run(&["--log", "log", "loginfo"]);
+    assert!(outcome.stderr.contains(&vkey), "{outcome:?}");
+    assert!(
+        !outcome.stderr.contains(&stranger.verifier().to_string()),
+        "{outcome:?}"
+    );
+}

@@ -101,6 +101,9 @@ fn tell(directory: &Path, description: &LogDescription, cx: &Context) {
 pub(crate) fn is_made(root: &Path) -> bool {
     root.join("public/checkpoint").exists()
         || root.join("public/log.json").exists() && holds_slots(root)
+        // An imported log has no slots. One that lost its checkpoint is broken, and never an empty one.
+        || root.join("private/base").exists()
+        || root.join("private/floor").exists()
 }
 
 fn holds_slots(root: &Path) -> bool {

@@ -145,11 +145,22 @@ pub(crate) fn body_json(body: &[u8]) -> Value {
 
 /// The signature in an entry, checked again: `None` if the entry is of a kind that has none that is known.
 pub(crate) fn check_signature(body: &[u8]) -> Result<Option<StoredEntry>, CliError> {
-    let Ok(entry) = StoredEntry::parse(body) else {
-        return Ok(None);
-    };
-    entry.verify()?;
-    Ok(Some(entry))
+    match StoredEntry::parse(body) {
+        Ok(entry) => {
+            entry.verify()?;
+            Ok(Some(entry))
+        }
+        // What says that it is a hashedrekord has to be one.
+        Err(error) if kind(body).as_deref() == Some("hashedrekord") => {
+            Err(CliError::verification(error))
+        }
+        Err(_other_kind) => Ok(None),
+    }
+}
+
+fn kind(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    field(&value, "kind").map(str::to_owned)
 }
 
 fn field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {

@@ -13,7 +13,7 @@ use tegula_server::{Duplicates, Limits, Log, Options, listen, metrics_router, ro
 use tegula_storage::{Directory, DirectoryOptions, OpenError, Store};
 use tegula_tlog::LogDescription;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -176,6 +176,8 @@ async fn serve(
         .copied()
         .map_or(0, u64::from_be_bytes);
     let log = Log::new(sequencer.clone(), store, &key, &description, options, seed);
+    // Before anybody is told that it runs: who is told may end it.
+    let signals = Signals::new()?;
     tell(cx, address, &description);
 
     let (stop, stopped) = watch::channel(false);
@@ -195,7 +197,7 @@ async fn serve(
     let tidying = tokio::spawn(tidy(log.clone(), tidy_options(args), args.tidy_interval));
     let serving = tokio::spawn(listen(listener, router(log), limits, until(stopped)));
 
-    let ended = until_it_ends(&sequencer).await;
+    let ended = until_it_ends(&sequencer, signals).await;
     info!("stopping");
     stop.send_replace(true);
     joined(serving).await?;
@@ -264,19 +266,32 @@ async fn tidy(log: Log, options: TidyOptions, interval_s: u64) {
 }
 
 /// Until a signal, or until the storage has failed: then no write can be believed any more.
-async fn until_it_ends(sequencer: &Sequencer) -> Result<(), CliError> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::io)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::io)?;
+async fn until_it_ends(sequencer: &Sequencer, mut signals: Signals) -> Result<(), CliError> {
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return Ok(()),
             () = tokio::time::sleep(Duration::from_secs(1)) => {
                 if let Some(reason @ Error::Fatal(_)) = sequencer.status().stopped {
                     return Err(CliError::io(reason));
                 }
             }
         }
+    }
+}
+
+/// What an operator ends the server with.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, CliError> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(CliError::io)?,
+            terminate: signal(SignalKind::terminate()).map_err(CliError::io)?,
+        })
     }
 }
 
