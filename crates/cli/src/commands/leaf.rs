@@ -188,4 +188,24 @@ mod tests {
         }
         assert!(parse_uuid(&format!("zz000000000004d2{hash}")).is_err());
     }
+
+    /// Of a log of Sigstore's, as it is there.
+    const BODY: &[u8] = include_bytes!("../../../entries/tests/data/rekor-v2-412114.json");
+
+    #[test]
+    fn what_says_that_it_is_a_hashedrekord_has_to_be_a_good_one() {
+        let body = BODY.trim_ascii_end();
+        assert!(check_signature(body).unwrap().is_some());
+        let spaced = [body, b" "].concat();
+        let text = std::str::from_utf8(body).unwrap();
+        let renamed = text.replacen("0.0.2", "0.0.9", 1);
+        let without = r#"{"apiVersion":"0.0.2","kind":"hashedrekord"}"#;
+        for bad in [&spaced[..], renamed.as_bytes(), without.as_bytes()] {
+            let error = check_signature(bad).unwrap_err();
+            assert_eq!(error.exit, crate::exit::Exit::Verification, "{error}");
+        }
+        for other in [&b"beta"[..], b"", b"{}", br#"{"kind":"rekord"}"#, b"\xff"] {
+            assert!(check_signature(other).unwrap().is_none());
+        }
+    }
 }
