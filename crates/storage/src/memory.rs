@@ -43,6 +43,14 @@ impl Memory {
         self.state().power_cut(&mut Random::new(seed));
     }
 
+    /// Lets the disk fail to write what is not durable yet, as a failed sync tells one process, once. Everything can
+    /// be read as before, later syncs succeed, and a power cut shows what the disk has.
+    ///
+    /// The store is [`Condition::Suspect`] afterwards, as for the process that enters it next.
+    pub fn fail_syncs(&self) {
+        self.state().fail_syncs();
+    }
+
     /// Every object and slot that is there, by its name in a directory: `public/checkpoint`,
     /// `private/wal/00000000000000000000`.
     pub fn listing(&self) -> BTreeMap<String, Bytes> {
@@ -196,15 +204,17 @@ impl Store for Memory {
     }
 
     fn condition(&self) -> Condition {
-        if self.state().unclean {
-            Condition::Unclean
-        } else {
-            Condition::Clean
+        let state = self.state();
+        match (state.suspect, state.unclean) {
+            (true, _) => Condition::Suspect,
+            (false, true) => Condition::Unclean,
+            (false, false) => Condition::Clean,
         }
     }
 
     async fn recovered(&self) -> Result<(), StoreError> {
-        self.state().unclean = false;
+        let mut state = self.state();
+        (state.suspect, state.unclean) = (false, false);
         Ok(())
     }
 }

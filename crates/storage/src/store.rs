@@ -22,7 +22,7 @@ use crate::{ObjectPath, Root, StoreError};
 ///
 /// **Durable** means: still there after a power cut. What is not durable is, after one, absent, as
 /// it was, or (only for what `create` made) torn: short, or zeros of any number. Then, and after
-/// any other stop that was not clean, the store is [`Condition::Unclean`].
+/// any other stop that was not clean, the store is [`Condition::Unclean`]; after a sync that failed, [`Condition::Suspect`].
 ///
 /// | | when it is durable |
 /// |---|---|
@@ -153,8 +153,8 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Puts an immutable object right which a power cut may have torn, whatever is there.
     ///
-    /// Only while the store is [`Condition::Unclean`], when no other process is in it; else it is
-    /// `Invalid`.
+    /// Only while the store is not [`Condition::Clean`], when no other process is in it; else it is
+    /// `Invalid`. While it is [`Condition::Suspect`] the object is written even where it has these bytes.
     async fn rebuild(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), StoreError>;
 
     /// Whether the objects that were not synced can be trusted.
@@ -240,4 +240,7 @@ pub enum Condition {
     /// Objects that were not synced may be absent or torn: whoever holds the store rebuilds them,
     /// alone in it, and then calls [`Store::recovered`].
     Unclean,
+    /// As `Unclean`, and a sync failed: what can be read may be in memory only, and a later sync may say
+    /// that it is durable without writing it. So nothing is compared: what is not known to be durable is written again.
+    Suspect,
 }

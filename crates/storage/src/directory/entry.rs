@@ -25,12 +25,10 @@ impl Running {
             Ok(()) => {
                 let io = |what| move |error| OpenError::io(what, error);
                 layout.sweep().map_err(io("clear private/tmp"))?;
-                if layout
-                    .dirty
-                    .try_exists()
-                    .map_err(io("look for private/dirty"))?
-                {
-                    return Ok(Condition::Unclean);
+                match mark_len(layout).map_err(io("look for private/dirty"))? {
+                    None => {}
+                    Some(0) => return Ok(Condition::Unclean),
+                    Some(_) => return Ok(Condition::Suspect),
                 }
                 mark(layout).map_err(io("write private/dirty"))?;
                 private.sync_all().map_err(io("sync private"))?;
@@ -38,6 +36,9 @@ impl Running {
                 Ok(Condition::Clean)
             }
             Err(TryLockError::WouldBlock) => match self.0.try_lock_shared() {
+                Ok(()) if failed_sync(layout) => Err(OpenError::Busy(StoreError::refused(
+                    "a process in the store failed to sync: all have to stop before one can rebuild",
+                ))),
                 Ok(()) => Ok(Condition::Clean),
                 Err(TryLockError::WouldBlock) => Err(OpenError::Busy(StoreError::refused(
                     "another process is rebuilding the store after an unclean stop",
@@ -64,7 +65,7 @@ impl Running {
             Ok(()) => {
                 sync_file_system(private)?;
                 // A process that failed wrote into the mark: what it failed to sync is suspect.
-                if fs::metadata(&layout.dirty)?.len() == 0 {
+                if mark_len(layout)? == Some(0) {
                     fs::remove_file(&layout.dirty)?;
                     private.sync_all()?;
                 }
@@ -91,6 +92,20 @@ impl Running {
     fn shared(&self) -> io::Result<()> {
         self.0.unlock()?;
         self.0.try_lock_shared().map_err(io::Error::from)
+    }
+}
+
+/// Whether a process that is or was in the store failed to sync: nobody may believe a sync of what that one wrote.
+pub(super) fn failed_sync(layout: &Layout) -> bool {
+    !matches!(mark_len(layout), Ok(None | Some(0)))
+}
+
+/// The length of the mark; `None` if there is no mark.
+fn mark_len(layout: &Layout) -> io::Result<Option<u64>> {
+    match fs::metadata(&layout.dirty) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

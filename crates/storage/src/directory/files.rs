@@ -320,6 +320,7 @@ fn directory_mode(root: Root) -> u32 {
 pub(super) enum Step {
     Write,
     SyncFile,
+    OpenDirectory,
     Link,
     Rename,
     SyncDirectory,

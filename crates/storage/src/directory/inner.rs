@@ -2,11 +2,11 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::entry::{Running, sync_file_system};
+use super::entry::{Running, failed_sync, sync_file_system};
 use super::files::{Layout, Step, Traps};
 use super::lock::Lock;
 use super::{DirectoryOptions, OpenError, make, probe};
@@ -27,7 +27,9 @@ pub(super) struct Inner {
     pub(super) next_temporary: AtomicU64,
     pub(super) traps: Traps,
     running: Running,
-    unclean: AtomicBool,
+    condition: Mutex<Condition>,
+    /// Whether all names of slots are durable that a process alone in an unclean store finds.
+    pub(super) names_synced: AtomicBool,
     /// Whether it is closed; every call holds it for reading.
     closed: RwLock<bool>,
     failed: OnceLock<Cause>,
@@ -77,7 +79,8 @@ impl Inner {
             next_temporary: AtomicU64::new(0),
             traps: Traps::default(),
             running,
-            unclean: AtomicBool::new(condition == Condition::Unclean),
+            condition: Mutex::new(condition),
+            names_synced: AtomicBool::new(false),
             closed: RwLock::new(false),
             failed: OnceLock::new(),
         })
@@ -131,24 +134,39 @@ impl Inner {
         self.traps
             .spring(Step::SyncFile)
             .and_then(|()| sync_file_system(&self.private))
-            .map_err(|error| self.fail("sync the file system", error))
+            .map_err(|error| self.fail("sync the file system", error))?;
+        self.nobody_failed()
+    }
+
+    /// A failed sync is told once, to one process; to the others the same file looks synced. So what one fails, all fail.
+    pub(super) fn nobody_failed(&self) -> Result<(), StoreError> {
+        // While it rebuilds, the mark is what this process found, and not a new one.
+        if self.condition() == Condition::Suspect || !failed_sync(&self.layout) {
+            return Ok(());
+        }
+        Err(self.fail(
+            "believe a sync",
+            io::Error::other("another process in the store failed to sync"),
+        ))
     }
 
     pub(super) fn condition(&self) -> Condition {
-        if self.unclean.load(Ordering::SeqCst) {
-            Condition::Unclean
-        } else {
-            Condition::Clean
-        }
+        *self
+            .condition
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn recovered(&self) -> Result<(), StoreError> {
         let _holding = self.lock.hold()?;
-        if self.condition() == Condition::Unclean {
+        if self.condition() != Condition::Clean {
             self.running
                 .share(&self.layout)
                 .map_err(|error| self.fail("share private/running", error))?;
-            self.unclean.store(false, Ordering::SeqCst);
+            *self
+                .condition
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Condition::Clean;
         }
         Ok(())
     }
@@ -163,7 +181,7 @@ impl Inner {
             self.running.release();
             return Err(StoreError::Fatal(cause.clone()));
         }
-        if self.condition() == Condition::Unclean {
+        if self.condition() != Condition::Clean {
             self.running.release();
             return Ok(());
         }

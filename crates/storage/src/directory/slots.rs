@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::files::{PRIVATE_MODE, Step, refused};
 use super::inner::Inner;
 use super::objects::check_length;
-use crate::{SlotCreated, StoreError};
+use crate::{Condition, SlotCreated, StoreError};
 
 impl Inner {
     /// The order matters: bytes on the disk, then floor and name under one lock, then the name on
@@ -56,11 +56,21 @@ impl Inner {
     ) -> Result<Option<Bytes>, StoreError> {
         let bytes = self.read_file(&self.layout.slot(start), head)?;
         if bytes.is_some() {
-            // Its writer may be between link and sync: nobody builds on a name that a power cut
-            // can take away.
-            self.sync_directory(&self.wal, "private/wal")?;
+            self.sync_names()?;
         }
         Ok(bytes)
+    }
+
+    /// The writer of a slot may be between link and sync: nobody builds on a name that a power cut can take away.
+    fn sync_names(&self) -> Result<(), StoreError> {
+        // Alone in the store, once is enough: later names are of this process, which synced them.
+        let alone = self.condition() != Condition::Clean;
+        if alone && self.names_synced.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.sync_directory(&self.wal, "private/wal")?;
+        self.names_synced.store(alone, Ordering::SeqCst);
+        Ok(())
     }
 
     pub(super) fn slots(&self, from: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
@@ -101,6 +111,7 @@ impl Inner {
         if floor <= self.durable_floor.load(Ordering::SeqCst) {
             return Ok(());
         }
+        self.nobody_failed()?;
         let _holding = self.lock.hold()?;
         let mut reached = self.floor()?;
         if reached < floor {

@@ -241,6 +241,7 @@ async fn a_floor_that_another_raised_is_seen_and_a_broken_one_is_fatal() {
     );
     one.raise_floor(7).await.unwrap();
     assert_eq!(other.floor().await.unwrap(), 9);
+    drop((one, other));
     let floor = root.path().join("private/floor");
     for broken in [
         "",

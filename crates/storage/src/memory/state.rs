@@ -13,6 +13,7 @@ pub(super) struct State {
     pub(super) slots: BTreeMap<u64, Slot>,
     pub(super) floor: u64,
     pub(super) unclean: bool,
+    pub(super) suspect: bool,
     pub(super) power_cuts: u64,
     pub(super) violations: Vec<String>,
     removed_slots: BTreeMap<u64, Bytes>,
@@ -28,6 +29,8 @@ pub(super) struct Entry {
     made: Option<Bytes>,
     /// Whether the bytes of an immutable object are on the disk, so that nothing tears them.
     whole: bool,
+    /// Whether a sync of it failed: the system holds its bytes in memory, and will not write them any more.
+    lost: bool,
 }
 
 /// A slot's bytes were on the disk before it got its name; its name may not be.
@@ -114,8 +117,10 @@ impl State {
     pub(super) fn sync(&mut self, path: &ObjectPath) -> Result<(), StoreError> {
         match self.objects.get_mut(&key(path)) {
             Some(entry) if entry.now.is_some() => {
-                entry.past.clear();
-                entry.whole = true;
+                if !entry.lost {
+                    entry.past.clear();
+                    entry.whole = true;
+                }
                 Ok(())
             }
             Some(_) | None => Err(StoreError::invalid(format!(
@@ -125,7 +130,7 @@ impl State {
     }
 
     pub(super) fn rebuild(&mut self, path: &ObjectPath, bytes: Bytes) -> Result<(), StoreError> {
-        if !self.unclean {
+        if !self.unclean && !self.suspect {
             return Err(StoreError::invalid(format!(
                 "{path} was to be rebuilt in a store that is clean"
             )));
@@ -137,7 +142,7 @@ impl State {
             let what = format!("{path} was immutable, and was rebuilt with other bytes");
             return Err(self.violation(what));
         }
-        if entry.now.as_ref() != Some(&bytes) {
+        if self.suspect || entry.now.as_ref() != Some(&bytes) {
             entry.made = Some(bytes.clone());
             entry.whole = false;
             entry.put(Some(bytes));
@@ -204,6 +209,13 @@ impl State {
         }
     }
 
+    pub(super) fn fail_syncs(&mut self) {
+        self.suspect = true;
+        for entry in self.objects.values_mut() {
+            entry.lost = !entry.past.is_empty();
+        }
+    }
+
     pub(super) fn listing(&self) -> BTreeMap<String, Bytes> {
         let objects = self.objects.iter().filter_map(|((root, path), entry)| {
             Some((format!("{root}/{path}"), entry.now.clone()?))
@@ -267,6 +279,7 @@ impl Entry {
             self.past.remove(1);
         }
         self.past.push(std::mem::replace(&mut self.now, next));
+        self.lost = false;
     }
 
     fn power_cut(&mut self, random: &mut Random) {
@@ -286,6 +299,7 @@ impl Entry {
         }
         // What the disk holds now, it holds: another power cut does not tear it again.
         self.whole = true;
+        self.lost = false;
     }
 }
 

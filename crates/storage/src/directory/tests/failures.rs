@@ -125,7 +125,7 @@ async fn a_failed_sync() {
             assert!(store.read(&public("checkpoint")).await.is_err());
             assert!(matches!(store.close().await, Err(StoreError::Fatal(_))));
             assert_eq!(names_in(&root, "private/tmp"), NONE);
-            assert_eq!(open(&root).condition(), Condition::Unclean);
+            assert_eq!(open(&root).condition(), Condition::Suspect);
         }
     }
 }
@@ -151,8 +151,84 @@ async fn the_last_to_leave_keeps_the_mark_of_one_that_failed() {
     other.close().await.unwrap();
 
     let store = open(&root);
-    assert_eq!(store.condition(), Condition::Unclean);
+    assert_eq!(store.condition(), Condition::Suspect);
     store.recovered().await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(open(&root).condition(), Condition::Clean);
+}
+
+/// A failed sync is told to one process, once; nothing that rests on a later one, by anybody, may be removed.
+#[tokio::test]
+async fn a_sync_is_not_believed_after_another_process_failed_to() {
+    for operation in ["sync", "raise_floor"] {
+        let (root, store) = prepared().await;
+        let other = open(&root);
+        trap(&store, Step::SyncFile, ErrorKind::Other);
+        attempt(&store, "sync").await.unwrap_err();
+        let believed = attempt(&other, operation).await;
+        assert!(
+            matches!(believed, Err(StoreError::Fatal(_))),
+            "{operation}: {believed:?}"
+        );
+        assert!(!root.path().join("private/floor").exists());
+
+        // Nobody enters between them and whoever rebuilds.
+        let quick = DirectoryOptions::default().with_lock_wait(Duration::from_millis(30));
+        let third = Directory::open(root.path(), quick);
+        assert!(matches!(third, Err(OpenError::Busy(_))), "{third:?}");
+    }
+}
+
+/// The system may hold bytes in memory that it failed to write, and does not try to write again.
+#[tokio::test]
+async fn what_is_suspect_is_written_again_though_it_reads_well() {
+    use std::os::unix::fs::MetadataExt;
+
+    let (root, store) = prepared().await;
+    attempt(&store, "create").await.unwrap();
+    let inode = || {
+        fs::metadata(root.path().join("public/tile/0/000"))
+            .unwrap()
+            .ino()
+    };
+    let path = public("tile/0/000");
+    drop(store);
+    let store = open(&root);
+    assert_eq!(store.condition(), Condition::Unclean);
+    let before = inode();
+    store.rebuild(&path, NEW).await.unwrap();
+    assert_eq!(inode(), before);
+    store.recovered().await.unwrap();
+    trap(&store, Step::SyncFile, ErrorKind::Other);
+    attempt(&store, "sync").await.unwrap_err();
+    drop(store);
+
+    let store = open(&root);
+    assert_eq!(store.condition(), Condition::Suspect);
+    // It may sync what it rebuilds, though the mark stands until it is done.
+    store.rebuild(&path, NEW).await.unwrap();
+    assert_ne!(inode(), before);
+    store.sync(&[path]).await.unwrap();
+    store.recovered().await.unwrap();
+    assert_eq!(store.condition(), Condition::Clean);
+    store.close().await.unwrap();
+    assert_eq!(open(&root).condition(), Condition::Clean);
+}
+
+/// With too many files open a directory cannot be synced just now; that is no failed sync.
+#[tokio::test]
+async fn a_directory_that_cannot_be_opened_is_not_the_end() {
+    let (root, store) = prepared().await;
+    for operation in ["sync", "replace"] {
+        trap(&store, Step::OpenDirectory, ErrorKind::Other);
+        let answer = attempt(&store, operation).await;
+        assert!(
+            matches!(answer, Err(StoreError::Unknown(_))),
+            "{operation}: {answer:?}"
+        );
+        store.inner.traps.set(None);
+        store.sync(&[public("checkpoint")]).await.unwrap();
+    }
     store.close().await.unwrap();
     assert_eq!(open(&root).condition(), Condition::Clean);
 }
