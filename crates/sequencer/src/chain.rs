@@ -69,6 +69,24 @@ pub(crate) struct Planned {
     entries_len: u64,
 }
 
+impl Planned {
+    /// The size after it.
+    pub(crate) fn end(&self) -> TreeSize {
+        self.step.tip.size()
+    }
+
+    /// The root after it.
+    pub(crate) fn root(&self) -> Hash {
+        self.step.tip.root()
+    }
+
+    /// How many of its entries are new.
+    pub(crate) fn new_entries(&self) -> u64 {
+        let new = self.places.iter().filter(|place| !place.duplicate);
+        new.count() as u64
+    }
+}
+
 impl Chain {
     /// A chain whose tip is a published checkpoint.
     pub(crate) fn new(tip: Tip, recent: Recent, published: Published, version: Version) -> Self {

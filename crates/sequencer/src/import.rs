@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tegula_storage::{Condition, ObjectPath, Replaced, Store};
-use tegula_tlog::{Edge, Hash, LogDescription, SigningKey, TreeSize};
+use tegula_storage::{Condition, ObjectPath, Replaced, Root, Store};
+use tegula_tlog::{Edge, Hash, LogDescription, SigningKey, TilePath, TreeSize};
 
 use crate::error::Error;
 use crate::init::description_path;
@@ -92,8 +92,10 @@ impl Import {
                 "an import of more than {size} entries was cut off here"
             )));
         }
+        // Before there is a checkpoint: what another import left would be in this log's way when it reaches that size.
+        remove_foreign(store, size).await?;
         write_objects(store, self.env.as_ref(), self.tip.partial_objects()).await?;
-        if store.condition() == Condition::Unclean {
+        if store.condition() != Condition::Clean {
             store.recovered().await?;
         }
         store.sync_all().await?;
@@ -115,8 +117,37 @@ impl Import {
     }
 }
 
+/// Removes tiles and bundles that a tree of this size does not have.
+async fn remove_foreign(store: &dyn Store, size: TreeSize) -> Result<(), Error> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = store
+            .list(Root::Public, "tile/", after.as_deref(), PAGE)
+            .await?;
+        let Some(last) = page.last().cloned() else {
+            return Ok(());
+        };
+        for name in page {
+            let Ok(tile) = name.parse::<TilePath>() else {
+                continue;
+            };
+            let own = match tile.level() {
+                Some(level) => TilePath::hashes_at(level, tile.index(), size),
+                None => TilePath::entries_at(tile.index(), size),
+            };
+            if own != Some(tile) {
+                store.remove(&read::tile(&tile)?).await?;
+            }
+        }
+        after = Some(last);
+    }
+}
+
+/// Paths that are listed together.
+const PAGE: usize = 4_096;
+
 /// Puts an object in the place of what was there, durably.
-async fn put(store: &dyn Store, path: &ObjectPath, bytes: Bytes) -> Result<(), Error> {
+pub(crate) async fn put(store: &dyn Store, path: &ObjectPath, bytes: Bytes) -> Result<(), Error> {
     let found = store.read(path).await?;
     let version = found.as_ref().map(|object| &object.version);
     if store.replace(path, version, bytes).await? == Replaced::Changed {

@@ -1,13 +1,15 @@
 //! The first objects of a log.
 
 use bytes::Bytes;
-use tegula_storage::{ObjectPath, Replaced, Store};
+use tegula_storage::{ObjectPath, Replaced, Root, Store};
 use tegula_tlog::{LogDescription, SigningKey, TreeSize, empty_root};
 
 use crate::error::Error;
 use crate::publish::{checkpoint_path, sign};
+use crate::rebuild::read_base;
 
-/// Makes a log: `log.json`, and a signed checkpoint of size 0. A store with a checkpoint is refused.
+/// Makes a log: `log.json`, and a signed checkpoint of size 0. A store with a checkpoint is refused, and so is one that had
+/// one: with slots, a floor, a base or tiles.
 ///
 /// A crash in the middle leaves a store without a checkpoint, in which this may be called again.
 pub async fn init(
@@ -16,10 +18,21 @@ pub async fn init(
     description: &LogDescription,
 ) -> Result<(), Error> {
     let checkpoint = checkpoint_path()?;
-    if store.read(&checkpoint).await?.is_some() || !store.slots(0, 1).await?.is_empty() {
-        return Err(Error::Rejected(
-            "there is a log already, expected an empty store".to_owned(),
-        ));
+    for (there, what) in [
+        (store.read(&checkpoint).await?.is_some(), "a log"),
+        (!store.slots(0, 1).await?.is_empty(), "a slot"),
+        (store.floor().await? > 0, "a floor above 0"),
+        (read_base(store).await? > 0, "a base above 0"),
+        (
+            !store.list(Root::Public, "tile/", None, 1).await?.is_empty(),
+            "a tile",
+        ),
+    ] {
+        if there {
+            return Err(Error::Rejected(format!(
+                "there is {what} already, expected an empty store"
+            )));
+        }
     }
     let json = Bytes::from(description.to_json());
     let path = description_path()?;

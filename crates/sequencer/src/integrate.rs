@@ -80,7 +80,7 @@ async fn compare(store: &dyn Store, path: &ObjectPath, bytes: &Bytes) -> Result<
     for _ in 0..MAX_READS {
         match store.read(path).await? {
             Some(object) if object.bytes == *bytes => return Ok(()),
-            Some(_) if store.condition() == Condition::Unclean => {
+            Some(_) if store.condition() != Condition::Clean => {
                 return Ok(store.rebuild(path, bytes.clone()).await?);
             }
             Some(_) => {}

@@ -45,7 +45,7 @@ pub use error::Error;
 pub use import::Import;
 pub use init::init;
 pub use pool::{Sequencer, Status};
-pub use rebuild::{RebuildReport, rebuild};
+pub use rebuild::{RebuildReport, give_up_slots, rebuild};
 pub use slot::{
     Batch, MAX_HEADER_LEN, MAX_SLOT_BYTES, MAX_SLOT_ENTRIES, Run, SLOT_VERSION, Slot, SlotError,
     SlotHeader,

@@ -1,10 +1,12 @@
 //! Concurrent submissions share a batch: whatever arrives while one is committed is the next.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use tegula_storage::{Condition, Store};
 use tegula_tlog::MAX_ENTRY_LEN;
 use tokio::sync::{Notify, oneshot};
@@ -15,7 +17,7 @@ use crate::answer::{Receipt, Round};
 use crate::error::Error;
 use crate::rebuild::rebuild;
 use crate::tidy::{Tidy, TidyOptions, TidyReport};
-use crate::writer::{Counters, Pending, Writer};
+use crate::writer::{Counters, Pending, Writer, cold};
 use crate::{Config, Env, Published};
 
 /// A log that takes entries. Clones are the same log.
@@ -58,6 +60,8 @@ struct Queue {
     groups: VecDeque<Group>,
     entries: usize,
     bytes: usize,
+    /// Whether what is ordered and not published is to be published when nothing else is to be done.
+    settle: bool,
     closed: bool,
 }
 
@@ -85,12 +89,15 @@ impl Sequencer {
         env: Arc<dyn Env>,
         config: Config,
     ) -> Result<Self, Error> {
-        if store.condition() == Condition::Unclean {
+        if store.condition() != Condition::Clean {
             let log_id = config
                 .signers
                 .first()
                 .map(|key| key.verifier().full_key_id());
             let report = rebuild(store.as_ref(), &config, log_id.unwrap_or_default()).await?;
+            for slot in &report.damaged {
+                warn!(slot, "a slot is damaged, what it holds is sound");
+            }
             info!(?report, "rebuilt after an unclean stop");
             store.recovered().await?;
         }
@@ -103,17 +110,14 @@ impl Sequencer {
             }
             started => started?,
         }
-        let published = writer
-            .published()
-            .cloned()
-            .ok_or_else(crate::writer::cold)?;
+        let published = writer.published().cloned().ok_or_else(cold)?;
         let keys = writer.keys.clone();
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             bell: Notify::new(),
             state: Mutex::new(State {
                 published,
-                unpublished_slots: 0,
+                unpublished_slots: writer.unpublished_slots(),
                 counters: writer.counters(),
                 stopped: None,
             }),
@@ -121,7 +125,7 @@ impl Sequencer {
             tidy: tokio::sync::Mutex::new(Tidy::new(store, env, keys)),
             config,
         });
-        let task = tokio::spawn(commit_batches(writer, Arc::clone(&shared)));
+        let task = tokio::spawn(commit_to_the_end(writer, Arc::clone(&shared)));
         *lock(&shared.task) = Some(task);
         Ok(Self { shared })
     }
@@ -158,7 +162,11 @@ impl Sequencer {
     }
 
     /// One round of housekeeping. Rounds do not overlap, and do not stop submissions.
+    ///
+    /// What is ordered and not published, by whomever, is published too, between batches.
     pub async fn tidy(&self, options: TidyOptions) -> Result<TidyReport, Error> {
+        lock(&self.shared.queue).settle = true;
+        self.shared.bell.notify_one();
         let report = self.shared.tidy.lock().await.round(options).await;
         if let Err(fatal @ Error::Fatal(_)) = &report {
             lock(&self.shared.state).stopped = Some(fatal.clone());
@@ -205,6 +213,9 @@ impl Sequencer {
         let (answer, answered) = oneshot::channel();
         {
             let mut queue = lock(&self.shared.queue);
+            if let Some(reason) = lock(&self.shared.state).stopped.clone() {
+                return Err(reason);
+            }
             if queue.closed {
                 return Err(Error::Unavailable("it is shutting down".to_owned()));
             }
@@ -224,67 +235,110 @@ impl Sequencer {
             });
         }
         self.shared.bell.notify_one();
-        answered
-            .await
-            .unwrap_or_else(|_| Err(Error::Unavailable("the commit task ended".to_owned())))
+        answered.await.unwrap_or_else(|_ended| {
+            let stopped = lock(&self.shared.state).stopped.clone();
+            Err(stopped.unwrap_or_else(|| Error::Unavailable("the commit task ended".to_owned())))
+        })
     }
 }
 
-/// Commits batch after batch until the queue is closed and empty.
-async fn commit_batches(mut writer: Writer, shared: Arc<Shared>) {
+/// Commits batches until the queue is closed and empty. If that panics, which no input may cause, nobody is left waiting.
+async fn commit_to_the_end(writer: Writer, shared: Arc<Shared>) {
+    let work = AssertUnwindSafe(commit_batches(writer, &shared));
+    if work.catch_unwind().await.is_err() {
+        let reason = Error::Fatal("the commit task panicked".to_owned());
+        error!(%reason, "the writer stopped");
+        let mut queue = lock(&shared.queue);
+        lock(&shared.state).stopped = Some(reason);
+        // Their submitters are told by it.
+        queue.groups.clear();
+    }
+}
+
+async fn commit_batches(mut writer: Writer, shared: &Shared) {
     loop {
-        let Some(groups) = next_batch(&shared) else {
-            if lock(&shared.queue).closed {
-                return;
-            }
-            shared.bell.notified().await;
-            continue;
-        };
-        let mut batch = Vec::with_capacity(groups.iter().map(|g| g.pending.len()).sum());
-        let mut answers = Vec::with_capacity(groups.len());
-        for group in groups {
-            answers.push((batch.len(), group.answer));
-            batch.extend(group.pending);
-        }
-        let result = writer.commit(&batch).await.map(Arc::new);
-        {
-            let mut state = lock(&shared.state);
-            if let Ok(round) = &result
-                && round.published.size >= state.published.size
-            {
-                state.published = round.published.clone();
-            }
-            state.unpublished_slots = writer.unpublished_slots();
-            state.counters = writer.counters();
-            match &result {
-                Err(reason @ (Error::Corrupt(_) | Error::Fatal(_))) => {
-                    if state.stopped.is_none() {
-                        error!(%reason, "the writer stopped");
-                    }
-                    state.stopped = Some(reason.clone());
+        let mut answers = Vec::new();
+        let result = match next_work(shared) {
+            Work::Batch(groups) => {
+                let mut batch = Vec::with_capacity(groups.iter().map(|g| g.pending.len()).sum());
+                for group in groups {
+                    answers.push((batch.len(), group.answer));
+                    batch.extend(group.pending);
                 }
-                Err(reason) => warn!(%reason, entries = batch.len(), "a batch failed"),
-                Ok(_) => {}
+                writer
+                    .commit(&batch)
+                    .await
+                    .map(|round| Some(Arc::new(round)))
             }
-        }
+            Work::Settle => writer.settle().await.map(|()| None),
+            Work::Wait => {
+                shared.bell.notified().await;
+                continue;
+            }
+            Work::End => return,
+        };
+        note(shared, &writer, result.as_ref().map(Option::as_deref));
         for (first, answer) in answers {
+            let result = result.clone();
             // Nobody may be waiting any more; the entries are logged all the same.
             answer
-                .send(result.clone().map(|round| (round, first)))
+                .send(result.and_then(|round| Ok((round.ok_or_else(cold)?, first))))
                 .unwrap_or_default();
         }
     }
 }
 
-/// As many groups as a slot takes, in the order in which they came.
-fn next_batch(shared: &Shared) -> Option<Vec<Group>> {
+/// Says what a writer came to, before those are answered who handed in its work.
+fn note(shared: &Shared, writer: &Writer, result: Result<Option<&Round>, &Error>) {
+    let mut state = lock(&shared.state);
+    let round = result.ok().flatten().map(|round| &round.published);
+    if let Some(published) = round.or_else(|| writer.published())
+        && published.size >= state.published.size
+    {
+        state.published = published.clone();
+    }
+    state.unpublished_slots = writer.unpublished_slots();
+    state.counters = writer.counters();
+    match result {
+        Err(reason @ (Error::Corrupt(_) | Error::Fatal(_))) => {
+            if state.stopped.is_none() {
+                error!(%reason, "the writer stopped");
+            }
+            state.stopped = Some(reason.clone());
+        }
+        Err(reason) => warn!(%reason, "entries could not be logged, or not be published"),
+        Ok(_) => {}
+    }
+}
+
+/// What the commit task does next.
+enum Work {
+    Batch(Vec<Group>),
+    Settle,
+    Wait,
+    End,
+}
+
+fn next_work(shared: &Shared) -> Work {
     let mut queue = lock(&shared.queue);
+    if let Some(groups) = next_batch(&mut queue, &shared.config) {
+        Work::Batch(groups)
+    } else if std::mem::take(&mut queue.settle) {
+        Work::Settle
+    } else if queue.closed {
+        Work::End
+    } else {
+        Work::Wait
+    }
+}
+
+/// As many groups as a slot takes, in the order in which they came.
+fn next_batch(queue: &mut Queue, config: &Config) -> Option<Vec<Group>> {
     let (mut entries, mut bytes) = (0, 0);
     let mut groups = Vec::new();
     while let Some((more, len)) = queue.groups.front().map(|g| (g.pending.len(), g.bytes)) {
         entries += more;
         bytes += len;
-        let config = &shared.config;
         let fits = entries <= config.max_batch_entries && bytes <= config.max_batch_bytes;
         // A group alone always fits: `enqueue` saw to it.
         if !fits && !groups.is_empty() {

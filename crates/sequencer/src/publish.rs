@@ -84,15 +84,7 @@ impl Writer {
     /// if that happens again the writer stops: somebody signs another history.
     async fn observe_checkpoint(&mut self) -> Result<(), Error> {
         let (published, version) = self.read_checkpoint().await?;
-        loop {
-            let chain = self.chain.as_ref().ok_or_else(cold)?;
-            if chain.size() >= published.size {
-                break;
-            }
-            if !self.fold_next().await? {
-                break;
-            }
-        }
+        self.fold_up_to(Some(published.size)).await?;
         let chain = self.chain.as_ref().ok_or_else(cold)?;
         if chain.has_boundary(published.size, &published.root) {
             self.strays = 0;

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use tegula_storage::{ObjectPath, Store};
 use tegula_tlog::{
     Edge, Hash, TilePath, TileSet, TreeSize, VerifiedTiles, append_entry, leaf_hash, parse_bundle,
+    root_of, root_tiles,
 };
 
+use crate::Published;
 use crate::error::Error;
 use crate::tip::BundleTail;
 
@@ -102,6 +104,59 @@ pub(crate) async fn verify_tiles(
         }
     }
     Err(Error::Corrupt(problem))
+}
+
+/// The root that the published tree had at this size, which it has grown beyond.
+pub(crate) async fn root_at(
+    store: &dyn Store,
+    size: TreeSize,
+    published: &Published,
+) -> Result<Hash, Error> {
+    let mut verified = VerifiedTiles::new(published.size, published.root);
+    let paths = root_tiles(size);
+    verify_tiles(store, &mut verified, &paths).await?;
+    root_of(size, verified.tiles()).map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+/// A bundle whose entries are the leaves of its tile, which leads to the verified tree's root.
+pub(crate) struct CheckedBundle {
+    pub(crate) bytes: Bytes,
+    /// As many as the tree has of this bundle, which may be fewer than `bytes` hold.
+    pub(crate) leaves: Vec<Hash>,
+}
+
+/// Bundle `n` of the tree; or what is wrong with it, or with the tiles that lead to it.
+pub(crate) async fn checked_bundle(
+    store: &dyn Store,
+    n: u64,
+    size: TreeSize,
+    verified: &mut VerifiedTiles,
+) -> Result<Result<CheckedBundle, String>, Error> {
+    let tile = TilePath::hashes_at(0, n, size);
+    let Some((tile, path)) = tile.zip(TilePath::entries_at(n, size)) else {
+        return Ok(Err(format!("there is no bundle {n}")));
+    };
+    match verify_tiles(store, verified, &[tile]).await {
+        Ok(()) => {}
+        Err(error @ (Error::Corrupt(_) | Error::Unavailable(_))) => {
+            return Ok(Err(format!("{tile}: {error}")));
+        }
+        Err(error) => return Err(error),
+    }
+    let leaves: Vec<_> = verified.hashes(&tile).into_iter().flatten().collect();
+    let bytes = match bundle(store, &path).await {
+        Ok(bytes) => bytes,
+        Err(Error::Unavailable(reason)) => return Ok(Err(reason)),
+        Err(error) => return Err(error),
+    };
+    let entries = parse_bundle(&bytes, leaves.len()).or_else(|_| parse_bundle(&bytes, 256));
+    let entries = entries.unwrap_or_default();
+    let held = entries.into_iter().take(leaves.len()).map(leaf_hash);
+    if held.eq(leaves.iter().copied()) {
+        Ok(Ok(CheckedBundle { bytes, leaves }))
+    } else {
+        Ok(Err(format!("{path} does not hold the leaves of {tile}")))
+    }
 }
 
 pub(crate) fn missing(path: &TilePath) -> Error {

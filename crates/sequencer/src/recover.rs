@@ -36,14 +36,8 @@ impl Writer {
         let tip = Tip::new(edge, tail, last.map_or(0, |header| header.time_ms));
         self.chain = Some(Chain::new(tip, recent, published, version));
 
-        // What is unpublished. The objects that it completes are written at once, not held: slots
-        // are durable, and memory is bounded however much was left.
-        while self.fold_next().await? {
-            let owed = self.chain.as_ref().map_or(0, Chain::owed_bytes);
-            if owed > MAX_OWED_BYTES {
-                self.integrate_full().await?;
-            }
-        }
+        // What is unpublished.
+        self.fold_up_to(None).await?;
         let chain = self.chain.as_ref().ok_or_else(cold)?;
         info!(
             published = chain.published().size.get(),
@@ -56,7 +50,7 @@ impl Writer {
 
 /// The slot that ends at the checkpoint's size. It has to be there: otherwise slots were lost, or
 /// this is not the directory or bucket that the log was written to.
-async fn slot_ending_at(
+pub(crate) async fn slot_ending_at(
     store: &dyn Store,
     published: &Published,
 ) -> Result<Option<SlotHeader>, Error> {
@@ -84,7 +78,8 @@ async fn slot_ending_at(
         return Ok(None);
     }
     Err(Error::Corrupt(format!(
-        "no slot ends at the published size {size}: slots are missing, or are another log's"
+        "no slot ends at the published size {size}: slots are missing or damaged, or are \
+         another log's; if all else is sound, `tegula fsck --repair` goes on without them"
     )))
 }
 
@@ -115,7 +110,5 @@ async fn recent(store: &dyn Store, published: &Published, window: u64) -> Result
     Ok(recent)
 }
 
-/// Full objects that a cold start holds before it writes them.
-const MAX_OWED_BYTES: usize = 32 << 20;
 /// Level 0 tiles read together: 4 MiB.
 const TILES_AT_ONCE: u64 = 512;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tegula_storage::{ObjectPath, Replaced, Root, Store, StoreError};
 use tegula_tlog::{
-    Checkpoint, Hash, TilePath, VerifiedTiles, VerifierKey, leaf_hash, parse_bundle, tiles_between,
+    Checkpoint, Hash, TilePath, TreeSize, VerifiedTiles, VerifierKey, leaf_hash, tiles_between,
 };
 
 use crate::error::Error;
@@ -18,6 +18,7 @@ use crate::publish::checkpoint_path;
 use crate::read;
 use crate::rebuild::{base_path, read_base};
 use crate::slot::{MAX_HEADER_LEN, Slot};
+use crate::writer::cold;
 use crate::{Env, Published};
 
 /// How many leaves' slots are kept below what is synced.
@@ -66,6 +67,8 @@ pub struct TidyReport {
     pub bundles_checked: u64,
     /// What is wrong: the paths, and why.
     pub damaged: Vec<String>,
+    /// Steps that could not be done this time, and why.
+    pub failed: Vec<String>,
 }
 
 /// Housekeeping, and its state between rounds. Losing it costs work and nothing else.
@@ -92,18 +95,23 @@ impl Tidy {
         }
     }
 
-    /// One round: syncs, expires slots, removes partial tiles, checks a sample.
+    /// One round: syncs, expires slots, removes partial tiles, checks a sample. What stops one of these does not stop the others.
     pub async fn round(&mut self, options: TidyOptions) -> Result<TidyReport, Error> {
         let published = self.published().await?;
-        let mut report = TidyReport {
-            base: self.advance_base(&published).await?,
-            ..TidyReport::default()
-        };
-        self.expire(options.keep, &published, &mut report).await?;
-        self.remove_partials(options.partial_age, &published, &mut report)
-            .await?;
-        self.self_check(options.check_bundles, &published, &mut report)
-            .await?;
+        let mut report = TidyReport::default();
+        let base = self.advance_base(&published, &mut report).await;
+        // Where it is not known nothing that rests on it goes.
+        report.base = report.note(base)?.unwrap_or(0);
+        let expired = self.expire(options.keep, &published, &mut report).await;
+        report.note(expired)?;
+        let removed = self
+            .remove_partials(options.partial_age, &published, &mut report)
+            .await;
+        report.note(removed)?;
+        let checked = self
+            .self_check(options.check_bundles, &published, &mut report)
+            .await;
+        report.note(checked)?;
         Ok(report)
     }
 
@@ -120,27 +128,27 @@ impl Tidy {
     }
 
     /// Syncs what was published since the last time, then says so: a rebuild begins here. Only a published size has
-    /// the partial tiles that a rebuild begins with, so what one round does not reach waits for the next one.
-    async fn advance_base(&mut self, published: &Published) -> Result<u64, Error> {
+    /// the partial tiles that a rebuild begins with.
+    async fn advance_base(
+        &mut self,
+        published: &Published,
+        report: &mut TidyReport,
+    ) -> Result<u64, Error> {
         let base = read_base(self.store.as_ref()).await?;
         // `fsck --repair` takes the base away; the floor was never above it, and below the floor no slot says what to sync.
         let floor = self.store.floor().await?;
         self.synced = self.synced.max(base).max(floor);
         let mut objects = 0;
-        while self.synced < published.size.get() && objects < MAX_SYNCED {
-            let head = self
-                .store
-                .read_slot_head(self.synced, MAX_HEADER_LEN)
-                .await?;
-            let Some(bytes) = head else {
-                break;
-            };
-            let header = Slot::parse_head(self.synced, &bytes)?;
-            let end = header.new_size;
-            if end > published.size {
+        while self.synced < published.size.get() {
+            if objects > MAX_SYNCED_SINGLY {
+                self.store.sync_all().await?;
+                self.synced = published.size.get();
                 break;
             }
-            let chunk = tiles_between(header.prev_size, end).map(|path| read::tile(&path));
+            let Some((start, end)) = self.slot_at(self.synced, published, report).await? else {
+                break;
+            };
+            let chunk = tiles_between(start, end).map(|path| read::tile(&path));
             let chunk = chunk.collect::<Result<Vec<_>, _>>()?;
             self.sync_those_there(&chunk).await?;
             objects += chunk.len();
@@ -161,6 +169,32 @@ impl Tidy {
             self.store.sync(&[base_path()?]).await?;
         }
         Ok(base)
+    }
+
+    /// Where the slot at `start` begins and ends, if it is there and published. Of one whose header is damaged the next
+    /// one tells, or, if it is the last one, the published size.
+    async fn slot_at(
+        &self,
+        start: u64,
+        published: &Published,
+        report: &mut TidyReport,
+    ) -> Result<Option<(TreeSize, TreeSize)>, Error> {
+        let Some(bytes) = self.store.read_slot_head(start, MAX_HEADER_LEN).await? else {
+            return Ok(None);
+        };
+        let (start, end) = match Slot::parse_head(start, &bytes).map_err(Error::from) {
+            Ok(header) => (header.prev_size, header.new_size),
+            Err(Error::Corrupt(reason)) => {
+                report.damaged.push(reason);
+                let next = self.store.slots(start + 1, 1).await?;
+                let next = next.first().copied().and_then(TreeSize::new);
+                let next = next.filter(|next| *next <= published.size);
+                let start = TreeSize::new(start).ok_or_else(cold)?;
+                (start, next.unwrap_or(published.size))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok((end <= published.size).then_some((start, end)))
     }
 
     /// A size between two published ones has no partial objects, and another process may remove some at any time.
@@ -202,96 +236,41 @@ impl Tidy {
         if limit <= floor {
             return Ok(());
         }
+        let starts = store.slots(floor, MAX_EXPIRED).await?;
+        let mut held = Held {
+            store,
+            size: published.size,
+            verified: VerifiedTiles::new(published.size, published.root),
+            bundle: None,
+            read: 0,
+        };
         // The new floor is the start of a slot that stays.
         let mut new_floor = floor;
-        let mut verified = VerifiedTiles::new(published.size, published.root);
-        for start in store.slots(floor, MAX_EXPIRED).await? {
+        for (n, start) in (1_usize..).zip(starts) {
             if start > limit {
                 break;
             }
             if start > new_floor
-                && let Err(damage) = self
-                    .slot_is_held(new_floor, &mut verified, published)
-                    .await?
+                && let Err(damage) = held.holds(new_floor, start, report).await?
             {
                 report.damaged.push(damage);
                 break;
             }
             new_floor = start;
+            if n.is_multiple_of(RAISED_TOGETHER) {
+                self.raise_floor(new_floor, report).await?;
+            }
         }
-        if new_floor > floor {
-            store.raise_floor(new_floor).await?;
-            report.floor = new_floor;
-            self.remove_slots_below(new_floor, report).await?;
+        self.raise_floor(new_floor, report).await
+    }
+
+    async fn raise_floor(&self, floor: u64, report: &mut TidyReport) -> Result<(), Error> {
+        if floor > report.floor {
+            self.store.raise_floor(floor).await?;
+            report.floor = floor;
+            self.remove_slots_below(floor, report).await?;
         }
         Ok(())
-    }
-
-    /// Whether bundles and tiles, which lead to the published root, hold what a slot holds; else what is wrong.
-    async fn slot_is_held(
-        &self,
-        start: u64,
-        verified: &mut VerifiedTiles,
-        published: &Published,
-    ) -> Result<Result<(), String>, Error> {
-        let Some(bytes) = self.store.read_slot(start).await? else {
-            return Ok(Ok(()));
-        };
-        let slot = Slot::parse(start, &bytes)?;
-        let Some(entries) = slot.entries() else {
-            return Ok(Ok(()));
-        };
-        let mut bundle: Option<(u64, Vec<Hash>)> = None;
-        for (index, entry) in (start..).zip(entries?) {
-            let n = index / 256;
-            if bundle.as_ref().is_none_or(|(at, _)| *at != n) {
-                match self.bundle_leaves(n, verified, published).await? {
-                    Ok(leaves) => bundle = Some((n, leaves)),
-                    Err(damage) => return Ok(Err(damage)),
-                }
-            }
-            let at = usize::try_from(index % 256).unwrap_or(usize::MAX);
-            let held = bundle.as_ref().and_then(|(_, leaves)| leaves.get(at));
-            if held != Some(&leaf_hash(entry)) {
-                return Ok(Err(format!("entry {index} is not what slot {start} says")));
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// The leaf hashes of bundle `n`, if they are those of its tile, and this leads to the published root; else what is wrong.
-    async fn bundle_leaves(
-        &self,
-        n: u64,
-        verified: &mut VerifiedTiles,
-        published: &Published,
-    ) -> Result<Result<Vec<Hash>, String>, Error> {
-        let store = self.store.as_ref();
-        let tile = TilePath::hashes_at(0, n, published.size);
-        let Some((tile, bundle)) = tile.zip(TilePath::entries_at(n, published.size)) else {
-            return Ok(Err(format!("there is no bundle {n}")));
-        };
-        match read::verify_tiles(store, verified, &[tile]).await {
-            Ok(()) => {}
-            Err(error @ (Error::Corrupt(_) | Error::Unavailable(_))) => {
-                return Ok(Err(format!("{tile}: {error}")));
-            }
-            Err(error) => return Err(error),
-        }
-        let hashes: Vec<_> = verified.hashes(&tile).into_iter().flatten().collect();
-        let bytes = match read::bundle(store, &bundle).await {
-            Ok(bytes) => bytes,
-            Err(Error::Unavailable(reason)) => return Ok(Err(reason)),
-            Err(error) => return Err(error),
-        };
-        let entries = parse_bundle(&bytes, hashes.len()).or_else(|_| parse_bundle(&bytes, 256));
-        let entries = entries.unwrap_or_default();
-        let leaves = entries.into_iter().take(hashes.len()).map(leaf_hash);
-        if leaves.eq(hashes.iter().copied()) {
-            Ok(Ok(hashes))
-        } else {
-            Ok(Err(format!("{bundle} does not hold the leaves of {tile}")))
-        }
     }
 
     async fn remove_slots_below(&self, floor: u64, report: &mut TidyReport) -> Result<(), Error> {
@@ -375,7 +354,9 @@ impl Tidy {
             let n = self.cursor % count;
             self.cursor = n + 1;
             report.bundles_checked += 1;
-            if let Err(damage) = self.bundle_leaves(n, &mut verified, published).await? {
+            let store = self.store.as_ref();
+            let bundle = read::checked_bundle(store, n, published.size, &mut verified).await?;
+            if let Err(damage) = bundle {
                 report.damaged.push(damage);
             }
         }
@@ -401,13 +382,100 @@ impl Tidy {
     }
 }
 
+impl TidyReport {
+    /// What a step came to; if it failed, the other steps go on, unless the process has to end.
+    fn note<T>(&mut self, step: Result<T, Error>) -> Result<Option<T>, Error> {
+        match step {
+            Ok(value) => return Ok(Some(value)),
+            Err(fatal @ Error::Fatal(_)) => return Err(fatal),
+            Err(Error::Corrupt(reason)) => self.damaged.push(reason),
+            Err(error) => self.failed.push(error.to_string()),
+        }
+        Ok(None)
+    }
+}
+
+/// Whether bundles and tiles, which lead to the published root, hold what slots hold.
+struct Held<'a> {
+    store: &'a dyn Store,
+    size: TreeSize,
+    verified: VerifiedTiles,
+    /// The bundle that was read last, which is often the next slot's too.
+    bundle: Option<(u64, Vec<Hash>)>,
+    /// Bundles read since tiles were forgotten.
+    read: u64,
+}
+
+impl Held<'_> {
+    /// The slot from `start` to `end`; else what is wrong. A slot that is damaged says nothing about its entries any more:
+    /// then it is enough that they are sound, and it may go.
+    async fn holds(
+        &mut self,
+        start: u64,
+        end: u64,
+        report: &mut TidyReport,
+    ) -> Result<Result<(), String>, Error> {
+        let Some(bytes) = self.store.read_slot(start).await? else {
+            return Ok(Ok(()));
+        };
+        let slot = match Slot::parse(start, &bytes).map_err(Error::from) {
+            Ok(slot) => Some(slot),
+            Err(Error::Corrupt(reason)) => {
+                report.damaged.push(reason);
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let mut entries = match slot.as_ref().and_then(Slot::entries) {
+            Some(entries) => Some(entries?.into_iter()),
+            None => None,
+        };
+        for index in start..end {
+            let leaf = match self.leaf(index).await? {
+                Ok(leaf) => leaf,
+                Err(damage) => return Ok(Err(damage)),
+            };
+            if let Some(held) = &mut entries
+                && held.next().map(leaf_hash) != Some(leaf)
+            {
+                let damage = format!("slot {start} does not hold entry {index} as it is published");
+                report.damaged.push(damage);
+                entries = None;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn leaf(&mut self, index: u64) -> Result<Result<Hash, String>, Error> {
+        let n = index / 256;
+        if self.bundle.as_ref().is_none_or(|(at, _)| *at != n) {
+            self.read += 1;
+            if self.read.is_multiple_of(MAX_TILES_HELD) {
+                self.verified.forget_level(0);
+            }
+            match read::checked_bundle(self.store, n, self.size, &mut self.verified).await? {
+                Ok(bundle) => self.bundle = Some((n, bundle.leaves)),
+                Err(damage) => return Ok(Err(damage)),
+            }
+        }
+        let at = usize::try_from(index % 256).unwrap_or(usize::MAX);
+        let leaf = self.bundle.as_ref().and_then(|(_, leaves)| leaves.get(at));
+        let leaf = leaf.copied();
+        Ok(leaf.ok_or_else(|| format!("entry {index} is not in a tree of size {}", self.size)))
+    }
+}
+
 fn private(path: &str) -> Result<ObjectPath, Error> {
     ObjectPath::private(path).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
-/// Objects synced in one round, about: at 0.2 ms each, a few seconds.
-const MAX_SYNCED: usize = 16_384;
-/// Slots that go in one round.
-const MAX_EXPIRED: usize = 256;
+/// Objects that are synced one by one, about: at 0.2 ms each, a few seconds. Of more the whole file system is synced.
+const MAX_SYNCED_SINGLY: usize = 16_384;
+/// Slots that go in one round: at a round a minute more than a thousand a second.
+const MAX_EXPIRED: usize = 1 << 16;
+/// Slots above which the floor is raised at once: between two raises lie a sync and a listing.
+const RAISED_TOGETHER: usize = 4_096;
+/// Level 0 tiles that are held while slots are read back: 4 MiB.
+const MAX_TILES_HELD: u64 = 512;
 /// Level 0 tiles whose partial ones go in one round.
 const MAX_TRIMMED_TILES: u64 = 4_096;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tegula_storage::{SlotCreated, Store, StoreError};
-use tegula_tlog::{Hash, VerifierKey, leaf_hash};
+use tegula_tlog::{Hash, TreeSize, VerifierKey, leaf_hash};
 use tracing::{info, warn};
 
 use crate::answer::Round;
-use crate::chain::{Backlog, Chain, Plan};
+use crate::chain::{Backlog, Chain, Plan, Planned};
 use crate::error::Error;
-use crate::read::MAX_READS;
+use crate::read::{self, MAX_READS};
 use crate::slot::Slot;
 use crate::tip::FoldError;
 use crate::{Config, Env, Published};
@@ -54,6 +54,8 @@ pub struct Writer {
     unresolved: Option<Attempt>,
     /// How often the published checkpoint was not a boundary of the chain, since it last was.
     pub(crate) strays: u32,
+    /// Slots that were ordered and not published when the chain was dropped.
+    left_unpublished: u64,
     /// Why this writer stopped for good.
     stopped: Option<Error>,
     pub(crate) counters: Counters,
@@ -86,6 +88,13 @@ struct Attempt {
     bytes: Bytes,
 }
 
+/// What a writer is asked to do.
+enum Task<'a> {
+    Start,
+    Settle,
+    Commit(&'a [Pending]),
+}
+
 /// What became of an attempt.
 enum Taken {
     /// It stands.
@@ -114,6 +123,7 @@ impl Writer {
             chain: None,
             unresolved: None,
             strays: 0,
+            left_unpublished: 0,
             stopped: None,
             counters: Counters::default(),
         })
@@ -121,7 +131,12 @@ impl Writer {
 
     /// Gets to know the log, and publishes what earlier writers left unpublished.
     pub async fn start(&mut self) -> Result<(), Error> {
-        self.guard(None).await.map(|_| ())
+        self.guard(Task::Start).await.map(|_| ())
+    }
+
+    /// Publishes what is ordered and not published, whoever ordered it: this writer whose publishing failed, or one that is gone.
+    pub async fn settle(&mut self) -> Result<(), Error> {
+        self.guard(Task::Settle).await.map(|_| ())
     }
 
     /// Commits one batch: orders it, integrates it, publishes it. What is returned was published.
@@ -129,7 +144,7 @@ impl Writer {
     /// After an error but [`Error::Rejected`] the batch may be logged or not; submitting it again
     /// is safe where duplicates are recognised.
     pub async fn commit(&mut self, batch: &[Pending]) -> Result<Round, Error> {
-        let round = self.guard(Some(batch)).await?;
+        let round = self.guard(Task::Commit(batch)).await?;
         round.ok_or_else(|| Error::Rejected("an empty batch".to_owned()))
     }
 
@@ -145,20 +160,23 @@ impl Writer {
 
     /// Slots that are ordered and not published.
     pub fn unpublished_slots(&self) -> u64 {
-        self.chain.as_ref().map_or(0, |chain| chain.backlog().slots)
+        let chain = self.chain.as_ref();
+        chain.map_or(self.left_unpublished, |chain| chain.backlog().slots)
     }
 
     /// After any failure nothing that was known is believed: the next batch starts cold.
-    async fn guard(&mut self, batch: Option<&[Pending]>) -> Result<Option<Round>, Error> {
+    async fn guard(&mut self, task: Task<'_>) -> Result<Option<Round>, Error> {
         if let Some(reason) = &self.stopped {
             return Err(reason.clone());
         }
-        let result = match batch {
-            None => self.warm().await.map(|()| None),
-            Some(batch) => self.try_commit(batch).await,
+        let result = match task {
+            Task::Start => self.warm().await.map(|()| None),
+            Task::Settle => self.try_settle().await.map(|()| None),
+            Task::Commit(batch) => self.try_commit(batch).await,
         };
         if let Err(error) = &result {
             self.counters.failures += 1;
+            self.left_unpublished = self.unpublished_slots();
             match error {
                 Error::Rejected(_) | Error::Overloaded { .. } => {}
                 Error::Unavailable(_) => self.chain = None,
@@ -171,11 +189,24 @@ impl Writer {
         result
     }
 
+    async fn try_settle(&mut self) -> Result<(), Error> {
+        self.warm().await?;
+        self.catch_up().await?;
+        // Covered meanwhile, so it was published.
+        let Some(chain) = &self.chain else {
+            return Ok(());
+        };
+        if chain.size() > chain.published().size {
+            self.publish().await?;
+        }
+        Ok(())
+    }
+
     async fn try_commit(&mut self, batch: &[Pending]) -> Result<Option<Round>, Error> {
         if batch.is_empty() {
             return Ok(None);
         }
-        for _ in 0..MAX_RACES {
+        for race in 0..MAX_RACES {
             self.warm().await?;
             self.reduce_backlog().await?;
             let ids = [self.env.random(), self.env.random()];
@@ -204,8 +235,19 @@ impl Writer {
                             self.publish_over(&places).await?;
                             return self.answer(batch, places, Some(growth)).await.map(Some);
                         }
-                        Taken::Theirs(slot) => self.follow(&slot).await?,
-                        Taken::Covered => self.chain = None,
+                        Taken::Theirs(slot) => {
+                            self.follow(&slot).await?;
+                            // Lost again: perhaps not to a race, but by being far behind.
+                            if race > 0 {
+                                self.catch_up().await?;
+                            }
+                        }
+                        Taken::Covered => {
+                            self.chain = None;
+                            if let Some(round) = self.was_ours(batch, &planned).await? {
+                                return Ok(Some(round));
+                            }
+                        }
                     }
                 }
             }
@@ -353,6 +395,57 @@ impl Writer {
         }
     }
 
+    /// Folds what others ordered meanwhile, to its end.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let Some(start) = self.chain.as_ref().map(|chain| chain.size().get()) else {
+            return Ok(());
+        };
+        self.fold_up_to(None).await?;
+        // As in `follow`: of the slots that were folded some may have been covered.
+        if self.store.floor().await? > start {
+            self.chain = None;
+        }
+        Ok(())
+    }
+
+    /// After the name of an attempt was taken by a slot that is gone: whether that was the attempt itself, which stood, was
+    /// published by another writer and expired while this one slept. The published tree tells.
+    async fn was_ours(
+        &mut self,
+        batch: &[Pending],
+        planned: &Planned,
+    ) -> Result<Option<Round>, Error> {
+        self.warm().await?;
+        let published = self.chain.as_ref().ok_or_else(cold)?.published();
+        if published.size < planned.end() {
+            return Ok(None);
+        }
+        let root = read::root_at(self.store.as_ref(), planned.end(), published).await?;
+        if root != planned.root() {
+            return Ok(None);
+        }
+        let places = planned.places.clone();
+        self.counters.slots += 1;
+        self.counters.entries += planned.new_entries();
+        self.counters.duplicates += places.len() as u64 - planned.new_entries();
+        self.answer(batch, places, None).await.map(Some)
+    }
+
+    /// Folds slots as far as they go, or up to this size. The objects that they complete are written when they are many, and
+    /// not held: slots are durable, and memory is bounded however much there is to fold.
+    pub(crate) async fn fold_up_to(&mut self, size: Option<TreeSize>) -> Result<(), Error> {
+        loop {
+            let chain = self.chain.as_ref().ok_or_else(cold)?;
+            if size.is_some_and(|size| chain.size() >= size) || !self.fold_next().await? {
+                return Ok(());
+            }
+            let owed = self.chain.as_ref().map_or(0, Chain::owed_bytes);
+            if owed > MAX_OWED_BYTES {
+                self.integrate_full().await?;
+            }
+        }
+    }
+
     /// Folds the slot at the tip, if there is one that still has its entries.
     pub(crate) async fn fold_next(&mut self) -> Result<bool, Error> {
         let log_id = self.log_id;
@@ -407,6 +500,8 @@ impl Writer {
     }
 }
 
+/// Full objects that are held before they are written.
+const MAX_OWED_BYTES: usize = 32 << 20;
 /// Slots that may go to others before a batch gives up.
 const MAX_RACES: u32 = 64;
 /// Times that one slot is sent before its batch is answered with an error.

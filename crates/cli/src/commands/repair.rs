@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::json;
-use tegula_sequencer::{Config, RebuildReport, rebuild};
+use tegula_sequencer::{Config, RebuildReport, give_up_slots, rebuild};
 use tegula_storage::{Condition, Directory, DirectoryOptions, ObjectPath, Store};
 use tegula_tlog::SigningKey;
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(root: &Path, cx: &Context) -> Result<(), CliError> {
         .ok_or_else(|| CliError::usage("the log has no key"))?;
     mark_unclean(root)?;
     let store = Directory::open(root, DirectoryOptions::default()).map_err(CliError::io)?;
-    if store.condition() != Condition::Unclean {
+    if store.condition() == Condition::Clean {
         store.close().await.map_err(CliError::io)?;
         return Err(CliError::io(format!(
             "{} is in use: stop the server before --repair",
@@ -40,7 +40,7 @@ pub(crate) async fn run(root: &Path, cx: &Context) -> Result<(), CliError> {
     }
     // An unclean store keeps its mark.
     store.close().await.map_err(CliError::io)?;
-    let report = outcome?;
+    let (report, given_up) = outcome?;
     if cx.output.is_json() {
         cx.output.json(&json!({"repaired": {
             "from": report.from.to_string(),
@@ -49,12 +49,24 @@ pub(crate) async fn run(root: &Path, cx: &Context) -> Result<(), CliError> {
             "sound": report.sound.to_string(),
             "missing": report.missing.to_string(),
             "damaged": report.torn.to_string(),
+            "damagedSlots": report.damaged,
+            "slotsGivenUp": given_up,
         }}));
     } else {
         cx.output.line(format!(
             "Repaired: {} missing and {} damaged objects, from {} slots that cover the entries {} to {}",
             report.missing, report.torn, report.slots, report.from, report.to
         ));
+        for slot in &report.damaged {
+            cx.output
+                .line(format!("Damaged slot, whose entries are sound: {slot}"));
+        }
+        if given_up {
+            cx.output.line(
+                "The last slot before the checkpoint is gone or damaged, and all tiles and bundles are sound: \
+                 the log goes on from the checkpoint, and the slots before it go",
+            );
+        }
     }
     Ok(())
 }
@@ -63,12 +75,18 @@ async fn rebuild_all(
     store: &Directory,
     signers: Vec<SigningKey>,
     log_id: [u8; 32],
-) -> Result<RebuildReport, CliError> {
+) -> Result<(RebuildReport, bool), CliError> {
     // Rebuilding begins at `base`, below which all was synced once; what is damaged now may be older.
     let base = ObjectPath::private("base").map_err(CliError::io)?;
     let kept = store.read(&base).await.map_err(CliError::io)?;
     store.remove(&base).await.map_err(CliError::io)?;
-    let outcome = rebuild(store, &Config::new(signers), log_id).await;
+    let config = Config::new(signers);
+    let outcome = match rebuild(store, &config, log_id).await {
+        Ok(report) => give_up_slots(store, &config)
+            .await
+            .map(|given_up| (report, given_up)),
+        Err(error) => Err(error),
+    };
     if let (Err(_), Some(kept)) = (&outcome, kept) {
         store
             .replace(&base, None, kept.bytes)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tegula_sequencer::{Error, Keep, Pending, TidyOptions, Writer};
-use tegula_storage::{Controller, Fate, Operation, OperationKind, Script};
+use tegula_storage::{Controller, Fate, Operation, OperationKind, Script, Store};
 
 use crate::world::{Calm, Turns, World, now_or_never, poll};
 
@@ -109,14 +109,10 @@ fn slots_that_expire_during_a_cold_start_do_not_stop_a_writer_with_an_unanswered
     let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
     now_or_never(writer.start()).unwrap();
 
-    let unpublished = Arc::new(Script::new());
-    for nth in 0..8 {
-        unpublished.add(OperationKind::Replace, nth, Fate::Refuse);
-    }
-    let mut other = self::writer(&world, unpublished);
+    let mut other = unpublishing(&world);
     let entry = |name: &str| [Pending::new(Bytes::from(name.to_owned()))];
     assert!(now_or_never(other.commit(&entry("another's"))).is_err());
-    assert_eq!(other.unpublished_slots(), 0);
+    assert_eq!(other.unpublished_slots(), 1);
 
     for nth in 1..=6 {
         script.add(OperationKind::CreateSlot, nth, Fate::Lose);
@@ -196,6 +192,115 @@ fn an_own_slot_that_was_cut_to_its_header_before_it_was_read_is_ones_own() {
     assert_eq!(receipt.published.size.get(), 252);
 }
 
+/// As above; what covered it let it expire as well.
+#[test]
+fn an_own_slot_that_expired_before_it_was_read_is_ones_own() {
+    let mut world = small_log();
+    world.config.dedup_window = 0;
+    let world = Arc::new(world);
+    let script = Arc::new(Script::new());
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    now_or_never(writer.start()).unwrap();
+    script.add(OperationKind::CreateSlot, 0, Fate::RefuseButApply);
+    let meanwhile = {
+        let world = Arc::clone(&world);
+        async move {
+            let mut other = self::writer(&world, Arc::new(Calm));
+            commit(&world, &mut other, &batch("meanwhile", 1), "meanwhile");
+            world.tidy(all_that_may_expire()).await;
+            assert!(world.memory.floor().await.unwrap() > 250);
+        }
+    };
+    script.add(OperationKind::ReadSlot, 0, Fate::Slow(meanwhile.boxed()));
+    let pending = [Pending::new(Bytes::from("own"))];
+    let round = now_or_never(writer.commit(&pending)).unwrap();
+    assert_eq!(script.left(), 0);
+    let receipt = round.receipt(0).unwrap();
+    assert_eq!((receipt.index.get(), receipt.duplicate), (250, false));
+    assert_eq!(receipt.published.size.get(), 252);
+}
+
+/// A name that another's slot took, which expired, says nothing about one's own entries.
+#[test]
+fn anothers_slot_that_expired_before_it_was_read_is_not_ones_own() {
+    let mut world = small_log();
+    world.config.dedup_window = 0;
+    let world = Arc::new(world);
+    let script = Arc::new(Script::new());
+    let mut writer = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    now_or_never(writer.start()).unwrap();
+    let meanwhile = {
+        let world = Arc::clone(&world);
+        async move {
+            let mut other = self::writer(&world, Arc::new(Calm));
+            for name in ["meanwhile", "after"] {
+                commit(&world, &mut other, &batch(name, 1), name);
+            }
+            world.tidy(all_that_may_expire()).await;
+        }
+    };
+    script.add(OperationKind::CreateSlot, 0, Fate::Slow(meanwhile.boxed()));
+    let pending = [Pending::new(Bytes::from("own"))];
+    let round = now_or_never(writer.commit(&pending)).unwrap();
+    assert_eq!(script.left(), 0);
+    assert_eq!(round.receipt(0).unwrap().index.get(), 252);
+}
+
+/// Others may be far ahead; that is no race, and takes no more memory than a cold start.
+#[test]
+fn a_writer_that_is_far_behind_catches_up_in_one_batch() {
+    let world = small_log();
+    let script = Arc::new(Script::new());
+    let mut slow = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    now_or_never(slow.start()).unwrap();
+    let mut quick = writer(&world, Arc::new(Calm));
+    for n in 0..100 {
+        commit(
+            &world,
+            &mut quick,
+            &batch(&format!("quick {n}"), 1),
+            "quick",
+        );
+    }
+    let pending = [Pending::new(Bytes::from("slow"))];
+    let round = now_or_never(slow.commit(&pending)).unwrap();
+    assert_eq!(round.receipt(0).unwrap().index.get(), 350);
+    assert_eq!(
+        (slow.counters().folded, slow.counters().cold_starts),
+        (100, 1)
+    );
+    check(&world, "caught up");
+}
+
+/// 48 MB behind it writes what it folds, as it goes; here the first of that fails it.
+#[test]
+fn a_writer_that_is_far_behind_holds_little() {
+    let world = small_log();
+    let script = Arc::new(Script::new());
+    let mut slow = writer(&world, Arc::clone(&script) as Arc<dyn Controller>);
+    now_or_never(slow.start()).unwrap();
+    let mut quick = writer(&world, Arc::new(Calm));
+    for n in 0..6_u8 {
+        let long = (0..125_u8).map(|m| {
+            let mut entry = vec![n; 65_000];
+            entry[0] = m;
+            Bytes::from(entry)
+        });
+        commit(&world, &mut quick, &long.collect::<Vec<_>>(), "quick");
+    }
+    for nth in 0..4 {
+        script.add_at(OperationKind::Create, "tile/0/000", nth, Fate::Fail);
+    }
+    let pending = [Pending::new(Bytes::from("slow"))];
+    let failed = now_or_never(slow.commit(&pending));
+    assert!(
+        matches!(failed, Err(Error::Fatal(_))),
+        "{:?}",
+        failed.map(drop)
+    );
+    assert_eq!(slow.counters().slots, 0);
+}
+
 fn all_that_may_expire() -> TidyOptions {
     TidyOptions {
         keep: Keep::Leaves(0),
@@ -250,6 +355,15 @@ pub(crate) fn batch(name: &str, len: usize) -> Vec<Bytes> {
 
 pub(crate) fn writer(world: &World, controller: Arc<dyn Controller>) -> Writer {
     Writer::new(world.store(controller), world.env(0), world.config.clone()).unwrap()
+}
+
+/// A writer whose first batch is ordered and cannot be published.
+pub(crate) fn unpublishing(world: &World) -> Writer {
+    let script = Arc::new(Script::new());
+    for nth in 0..8 {
+        script.add(OperationKind::Replace, nth, Fate::Refuse);
+    }
+    writer(world, script)
 }
 
 /// Submits until it is acknowledged, by a new process where the old one has to end.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use tegula_sequencer::{Keep, Tidy, TidyOptions, TidyReport};
+use tegula_sequencer::{Keep, Pending, Tidy, TidyOptions, TidyReport, Writer};
 use tegula_storage::{Controller, Fate, ObjectPath, OperationKind, Script, Store};
 use tegula_tlog::SigningKey;
 
@@ -129,6 +129,97 @@ fn partial_tiles_stay_where_the_full_one_is_missing() {
         world.shared.lock().unwrap().now_ms += 2 * 86_400_000;
         assert_eq!(tidy(&world, Keep::All).partials_removed, 1);
         assert!(names(&world, ".p/").contains(&partial.to_owned()));
+    }
+}
+
+/// More than one listing, and more objects than are synced one by one.
+#[test]
+fn one_round_catches_up_with_whatever_there_is() {
+    let world = small_log();
+    // The store alone: the oracle would look at each of these writes.
+    let mut writer = Writer::new(
+        Arc::new(world.memory.clone()),
+        world.env(0),
+        world.config.clone(),
+    )
+    .unwrap();
+    for n in 0..9_000 {
+        let pending = [Pending::new(Bytes::from(format!("entry {n}")))];
+        now_or_never(writer.commit(&pending)).unwrap();
+    }
+    let store = Arc::new(world.memory.clone());
+    let mut tidy = Tidy::new(store, world.env(0), keys(&world));
+    let report = now_or_never(tidy.round(options(Keep::Leaves(100)))).unwrap();
+    assert_eq!((&report.damaged, &report.failed), (&vec![], &vec![]));
+    assert_eq!((report.base, report.floor), (9_250, 9_150));
+    assert_eq!(report.slots_removed, 8_901);
+    let left = now_or_never(world.memory.slots(0, 999)).unwrap();
+    assert_eq!(left.len(), 100);
+    for seed in 0..4 {
+        world.memory.power_cut(seed);
+    }
+    now_or_never(world.recovery());
+    assert_eq!(world.shared.lock().unwrap().stopped, Vec::<String>::new());
+    let all = TidyOptions {
+        check_bundles: 99,
+        ..options(Keep::All)
+    };
+    let report = now_or_never(tidy.round(all)).unwrap();
+    assert_eq!((report.damaged, report.bundles_checked), (vec![], 37));
+}
+
+/// Whatever it held is in tiles and bundles, which are sound; so it is said, and it goes.
+#[test]
+fn a_damaged_slot_stops_no_housekeeping() {
+    for at in [0, 9, 100, 300] {
+        let world = two_slots();
+        let mut writer = writer(&world, Arc::new(Calm));
+        commit(&world, &mut writer, &batch("third", 20), "third");
+        let slot = now_or_never(world.memory.read_slot(0)).unwrap().unwrap();
+        let mut bytes = slot.to_vec();
+        bytes[at] ^= 1;
+        world.memory.tamper_slot(0, Some(bytes.into()));
+        let store = Arc::new(world.memory.clone());
+        let mut tidy = Tidy::new(store, world.env(0), keys(&world));
+        let options = TidyOptions {
+            check_bundles: 1,
+            ..options(Keep::Leaves(0))
+        };
+        let report = now_or_never(tidy.round(options)).unwrap();
+        assert!(!report.damaged.is_empty(), "{at}");
+        assert!(report.damaged[0].contains("slot 0"), "{:?}", report.damaged);
+        assert_eq!((report.base, report.floor), (290, 270), "{at}");
+        assert_eq!(report.bundles_checked, 1);
+        let report = now_or_never(tidy.round(options)).unwrap();
+        assert_eq!(report.damaged, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_step_that_fails_does_not_stop_the_others() {
+    use OperationKind::{Floor, List, Slots, Sync};
+    for kind in [Sync, Floor, Slots, List] {
+        let world = two_slots();
+        let script = Arc::new(Script::new());
+        script.add(kind, 0, Fate::Lose);
+        let mut tidy = Tidy::new(
+            world.store(Arc::clone(&script) as _),
+            world.env(0),
+            keys(&world),
+        );
+        world.shared.lock().unwrap().now_ms += 86_400_001;
+        let options = TidyOptions {
+            partial_age: Duration::ZERO,
+            check_bundles: 1,
+            ..options(Keep::Leaves(0))
+        };
+        let report = now_or_never(tidy.round(options)).unwrap();
+        assert_eq!(script.left(), 0, "{kind:?}");
+        assert_eq!(report.failed.len(), 1, "{kind:?}: {:?}", report.failed);
+        assert_eq!(report.bundles_checked, 1);
+        let report = now_or_never(tidy.round(options)).unwrap();
+        assert_eq!(report.failed, Vec::<String>::new(), "{kind:?}");
+        assert_eq!((report.base, report.floor), (270, 250));
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `attempts` | a slot that was sent and not answered |
 //! | `corrupt` | what cannot be right stops a writer, which signs nothing |
 //! | `housekeeping` | what may go, and what has to stay |
+//! | `rebuilding` | after an unclean stop: torn objects, damaged slots, syncs that failed |
 //! | `broken` | stores that break a rule: the invariants have to notice |
 
 #![allow(
@@ -27,6 +28,7 @@ mod corrupt;
 mod faults;
 mod housekeeping;
 mod oracle;
+mod rebuilding;
 mod simulation;
 mod spy;
 mod world;

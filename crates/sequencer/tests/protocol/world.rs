@@ -138,8 +138,8 @@ impl World {
         async move {
             let report = tidy.round(options).await;
             let problem = match report {
-                Ok(report) if report.damaged.is_empty() => return,
-                Ok(report) => report.damaged.join("; "),
+                Ok(report) if report.damaged.is_empty() && report.failed.is_empty() => return,
+                Ok(report) => [report.damaged, report.failed].concat().join("; "),
                 Err(error) => error.to_string(),
             };
             // Begun in calm, what it finds damaged is damaged.

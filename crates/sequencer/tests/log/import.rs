@@ -1,17 +1,13 @@
 //! An imported log: written without slots, and gone on with by slots.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use tegula_sequencer::{Config, Env, Error, Import, Pending, Tidy, TidyOptions, Writer};
-use tegula_storage::{Memory, ObjectPath, Store};
-use tegula_tlog::{Limits, LogDescription, SigningKey};
+use tegula_sequencer::{Config, Error, Import, Pending, Tidy, TidyOptions, Writer, init};
+use tegula_storage::{Fate, Faulty, Memory, ObjectPath, OperationKind, Root, Script, Store};
+use tegula_tlog::SigningKey;
+
+use crate::{Calm, description, signers};
 
 #[tokio::test]
 async fn an_imported_log_goes_on() {
@@ -88,6 +84,68 @@ async fn what_differs_from_what_was_left_is_not_passed_over() {
     assert!(matches!(error, Error::Corrupt(_)), "{error}");
 }
 
+/// Of another log, and more of it: a log of the first entries only is not in the way of itself when it grows.
+#[tokio::test]
+async fn what_another_import_left_is_removed() {
+    for left in [300, 299, 1_000] {
+        let memory = Memory::new();
+        let script = Arc::new(Script::new());
+        script.add(OperationKind::Sync, 0, Fate::Lose);
+        let failing: Arc<dyn Store> = Arc::new(Faulty::new(Arc::new(memory.clone()), script));
+        let import = append(&failing, left).await;
+        // Behind the partial objects, and before floor and checkpoint.
+        let cut_off = import.finish(&signers(), &description(), None).await;
+        assert!(matches!(cut_off, Err(Error::Unavailable(_))), "{cut_off:?}");
+        let store: Arc<dyn Store> = Arc::new(memory);
+        assert!(tiles(&store).await.len() > 2);
+
+        let mut import = Import::begin(Arc::clone(&store), Arc::new(Calm::default()))
+            .await
+            .unwrap();
+        let other = |n: u64| Pending::new(Bytes::from(format!("other {n}")));
+        import.append(&[other(0), other(1)]).await.unwrap();
+        import
+            .finish(&signers(), &description(), None)
+            .await
+            .unwrap();
+        assert_eq!(
+            tiles(&store).await,
+            ["tile/0/000.p/2", "tile/entries/000.p/2"]
+        );
+    }
+}
+
+/// Nor is it made into a new log, which would meet them one day.
+#[tokio::test]
+async fn where_an_import_was_cut_off_no_log_is_made() {
+    let (store, _) = begin(300).await;
+    let made = init(store.as_ref(), &signers(), &description()).await;
+    assert!(matches!(&made, Err(Error::Rejected(_))), "{made:?}");
+    assert!(
+        made.unwrap_err()
+            .to_string()
+            .contains("there is a tile already")
+    );
+}
+
+#[tokio::test]
+async fn where_a_log_lost_its_checkpoint_no_log_is_made() {
+    for (floor, base) in [(1, None), (0, Some("1\n"))] {
+        let store = Memory::new();
+        store.raise_floor(floor).await.unwrap();
+        if let Some(base) = base {
+            let path = ObjectPath::private("base").unwrap();
+            store.replace(&path, None, base.into()).await.unwrap();
+        }
+        let made = init(&store, &signers(), &description()).await;
+        assert!(matches!(&made, Err(Error::Rejected(_))), "{made:?}");
+    }
+}
+
+async fn tiles(store: &Arc<dyn Store>) -> Vec<String> {
+    store.list(Root::Public, "tile/", None, 99).await.unwrap()
+}
+
 async fn begin(count: u64) -> (Arc<dyn Store>, Import) {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let import = append(&store, count).await;
@@ -123,44 +181,4 @@ async fn tidied(store: &Arc<dyn Store>) -> u64 {
     let report = tidy.round(TidyOptions::default()).await.unwrap();
     assert!(report.damaged.is_empty(), "{report:?}");
     report.base
-}
-
-fn signers() -> Vec<SigningKey> {
-    vec![SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap()]
-}
-
-fn description() -> LogDescription {
-    LogDescription {
-        format: LogDescription::FORMAT,
-        origin: "log.example".to_owned(),
-        keys: signers()
-            .iter()
-            .map(|key| key.verifier().to_string())
-            .collect(),
-        slot_format: 1,
-        entries: vec!["raw".to_owned()],
-        apis: vec!["add".to_owned()],
-        limits: Limits {
-            entry_bytes: 65_535,
-            batch_entries: 1000,
-            batch_bytes: 4 << 20,
-        },
-    }
-}
-
-#[derive(Debug, Default)]
-struct Calm(AtomicU8);
-
-impl Env for Calm {
-    fn now_ms(&self) -> u64 {
-        1_767_225_600_000
-    }
-
-    fn random(&self) -> [u8; 16] {
-        [self.0.fetch_add(1, Ordering::Relaxed); 16]
-    }
-
-    fn sleep(&self, _duration: Duration) -> BoxFuture<'_, ()> {
-        std::future::ready(()).boxed()
-    }
 }

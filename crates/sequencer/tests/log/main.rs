@@ -1,0 +1,58 @@
+//! Logs in memory, by the crate's own interface.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops where it fails"
+)]
+
+mod import;
+mod pool;
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tegula_sequencer::Env;
+use tegula_tlog::{Limits, LogDescription, SigningKey};
+
+fn signers() -> Vec<SigningKey> {
+    vec![SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap()]
+}
+
+fn description() -> LogDescription {
+    LogDescription {
+        format: LogDescription::FORMAT,
+        origin: "log.example".to_owned(),
+        keys: signers()
+            .iter()
+            .map(|key| key.verifier().to_string())
+            .collect(),
+        slot_format: 1,
+        entries: vec!["raw".to_owned()],
+        apis: vec!["add".to_owned()],
+        limits: Limits {
+            entry_bytes: 65_535,
+            batch_entries: 1000,
+            batch_bytes: 4 << 20,
+        },
+    }
+}
+
+#[derive(Debug, Default)]
+struct Calm(AtomicU8);
+
+impl Env for Calm {
+    fn now_ms(&self) -> u64 {
+        1_767_225_600_000
+    }
+
+    fn random(&self) -> [u8; 16] {
+        [self.0.fetch_add(1, Ordering::Relaxed); 16]
+    }
+
+    fn sleep(&self, _duration: Duration) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+}
