@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod context;
+mod descriptors;
 mod env;
 mod exit;
 mod keys;

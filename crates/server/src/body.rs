@@ -1,13 +1,16 @@
-//! Request bodies: how long each may be, and how much all of them together.
+//! Request bodies: how long each may be, how slow, and how much all of them together.
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::ApiError;
 
-/// The memory that request bodies may take. A body has its room before its first byte is read.
+/// The memory that request bodies may take. It is taken as bytes arrive: what is only announced takes none.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     /// One permit for each KiB.
@@ -29,27 +32,59 @@ impl Bodies {
     }
 
     /// Reads a body of at most `max_len` bytes.
-    pub(crate) async fn read(&self, body: Body, max_len: usize) -> Result<Held<'_>, ApiError> {
-        // A body that does not say how long it is may become as long as is allowed.
-        let announced = body.size_hint().upper();
-        let announced = announced.and_then(|len| usize::try_from(len).ok());
-        let len = announced.unwrap_or(max_len).min(max_len);
-        let permits = u32::try_from(len.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
-        let room = tokio::time::timeout(PATIENCE, self.room.acquire_many(permits)).await;
+    pub(crate) async fn read(&self, mut body: Body, max_len: usize) -> Result<Held<'_>, ApiError> {
+        let too_long =
+            || ApiError::bad_request(format!("the request body is larger than {max_len} bytes"));
+        if body.size_hint().lower() > max_len as u64 {
+            return Err(too_long());
+        }
+        let mut room = self.take(1).await?;
+        let mut bytes = BytesMut::new();
+        let (mut period, mut before) = (Instant::now() + PERIOD, 0);
+        loop {
+            let Ok(frame) = timeout_at(period, body.frame()).await else {
+                // Whoever sends less holds the room of others.
+                let sent = bytes.len() - before;
+                if sent < LEAST {
+                    return Err(ApiError::too_slow(format!(
+                        "the request body is too slow: {sent} bytes in {} s, expected at least {LEAST}",
+                        PERIOD.as_secs()
+                    )));
+                }
+                (period, before) = (period + PERIOD, bytes.len());
+                continue;
+            };
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|error| {
+                ApiError::bad_request(format!("the request body could not be read: {error}"))
+            })?;
+            // Trailers say nothing here.
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if bytes.len() + data.len() > max_len {
+                return Err(too_long());
+            }
+            let needed = (bytes.len() + data.len()).div_ceil(1024);
+            let missing = needed.saturating_sub(room.num_permits());
+            if missing > 0 {
+                room.merge(self.take(missing).await?);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Held {
+            bytes: bytes.freeze(),
+            _room: room,
+        })
+    }
+
+    async fn take(&self, kibibytes: usize) -> Result<SemaphorePermit<'_>, ApiError> {
+        let permits = u32::try_from(kibibytes).unwrap_or(u32::MAX);
         // Neither late nor closed: the semaphore never is.
-        let Ok(Ok(room)) = room else {
-            return Err(ApiError::unavailable("too many uploads are under way"));
-        };
-        let bytes = to_bytes(body, max_len).await.map_err(|error| {
-            let too_long = std::error::Error::source(&error)
-                .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-            ApiError::bad_request(if too_long {
-                format!("the request body is larger than {max_len} bytes")
-            } else {
-                format!("the request body could not be read: {error}")
-            })
-        })?;
-        Ok(Held { bytes, _room: room })
+        match timeout(PATIENCE, self.room.acquire_many(permits)).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_)) | Err(_) => Err(ApiError::unavailable("too many uploads are under way")),
+        }
     }
 }
 
@@ -57,3 +92,7 @@ impl Bodies {
 pub(crate) const MAX_BODY: usize = 4 << 20;
 /// How long an upload waits for its room.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked at how much of a body came.
+const PERIOD: Duration = Duration::from_secs(5);
+/// Bytes that have to come in each period but the last: 16 KiB a second.
+const LEAST: usize = 80 << 10;

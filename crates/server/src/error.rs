@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use tegula_entries::EntryError;
 use tegula_sequencer::Error;
@@ -46,6 +46,23 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn too_slow(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, message)
+    }
+
+    /// A method that a path does not have.
+    pub(crate) fn no_method(method: &Method, expected: &'static str) -> Response {
+        let message = format!("{method} is not possible here, expected {expected}");
+        let mut refused = Self::new(StatusCode::METHOD_NOT_ALLOWED, message).into_response();
+        let allow = match expected {
+            "POST" => "POST, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        };
+        let allow = HeaderValue::from_static(allow);
+        refused.headers_mut().insert(header::ALLOW, allow);
+        refused
+    }
+
     pub(crate) fn conflict(index: LeafIndex) -> Self {
         Self {
             log_index: Some(index),
@@ -62,6 +79,7 @@ impl ApiError {
     fn code(&self) -> u8 {
         match self.status {
             StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE => 3,
+            StatusCode::REQUEST_TIMEOUT => 4,
             StatusCode::NOT_FOUND => 5,
             StatusCode::CONFLICT => 6,
             StatusCode::FORBIDDEN => 7,
@@ -116,6 +134,9 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             headers.insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response

@@ -5,7 +5,8 @@
 //! | `log` | what the router serves: a sequencer, its store, and what the operator wants |
 //! | `router` | which request goes where; request ids, limits of time |
 //! | `write` | uploads, one by one and in batches |
-//! | `body` | how much of request bodies is held |
+//! | `body` | how much of request bodies is held, and how slow they may be |
+//! | `answers`, `patience` | how much is held for clients that read, and how slow those may be |
 //! | `read` | static objects, with caching, ranges and CORS |
 //! | `answer` | Rekor's JSON |
 //! | `error` | every error is JSON |
@@ -16,11 +17,13 @@
 //! The router needs no socket: it is a `tower::Service` like any other.
 
 mod answer;
+mod answers;
 mod body;
 mod error;
 mod listen;
 mod log;
 mod metrics;
+mod patience;
 mod read;
 mod router;
 mod tokens;

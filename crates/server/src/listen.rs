@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+use crate::patience::Patient;
+
 /// What connections may take.
 #[derive(Copy, Clone, Debug)]
 pub struct Limits {
@@ -21,6 +23,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long the headers of a request may take, also the first ones.
     pub header_time: Duration,
+    /// How long a client may take for the next 64 KiB of an answer.
+    pub write_time: Duration,
     /// How long requests have to end after the signal to stop.
     pub stop_time: Duration,
 }
@@ -30,6 +34,7 @@ impl Default for Limits {
         Self {
             connections: 4096,
             header_time: Duration::from_secs(15),
+            write_time: Duration::from_secs(15),
             stop_time: Duration::from_secs(30),
         }
     }
@@ -68,10 +73,12 @@ pub async fn listen(
             }
         };
         stream.set_nodelay(true).unwrap_or_default();
+        let stream = Patient::new(stream, limits.write_time);
         let service = TowerToHyperService::new(router.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_time)
+            .max_buf_size(BUFFER)
             .serve_connection(TokioIo::new(stream), service);
         let connection = open.watch(connection);
         tokio::spawn(async move {
@@ -87,3 +94,6 @@ pub async fn listen(
         .unwrap_or_default();
     Ok(())
 }
+
+/// Bytes that a connection buffers of a request, or of answers: as long as headers may be.
+const BUFFER: usize = 64 << 10;

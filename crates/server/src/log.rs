@@ -7,6 +7,7 @@ use tegula_sequencer::Sequencer;
 use tegula_storage::Store;
 use tegula_tlog::{LogDescription, VerifierKey};
 
+use crate::answers::Answers;
 use crate::body::Bodies;
 use crate::metrics::Metrics;
 
@@ -26,6 +27,7 @@ struct Inner {
     options: Options,
     metrics: Metrics,
     bodies: Bodies,
+    answers: Answers,
     next_request: AtomicU64,
     request_prefix: u64,
 }
@@ -39,6 +41,8 @@ pub struct Options {
     pub require_token: bool,
     /// Bytes of request bodies that are held at one time, at least 4 MiB; further requests wait for their turn.
     pub max_body_bytes: usize,
+    /// Bytes of bundles that are held at one time for clients that read them, at least 16 MiB; further readers wait for their turn.
+    pub max_answer_bytes: usize,
     /// Seconds after which a request is given up.
     pub timeout_s: u64,
 }
@@ -49,6 +53,7 @@ impl Default for Options {
             duplicates: Duplicates::Existing,
             require_token: false,
             max_body_bytes: 64 << 20,
+            max_answer_bytes: 128 << 20,
             timeout_s: 30,
         }
     }
@@ -87,6 +92,7 @@ impl Log {
                 takes_raw: takes("raw"),
                 takes_rekor: takes("hashedrekord/"),
                 bodies: Bodies::new(options.max_body_bytes),
+                answers: Answers::new(options.max_answer_bytes),
                 options,
                 metrics: Metrics::new(sequencer.clone()),
                 next_request: AtomicU64::new(0),
@@ -123,6 +129,10 @@ impl Log {
 
     pub(crate) fn bodies(&self) -> &Bodies {
         &self.inner.bodies
+    }
+
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.inner.answers
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use sha2::{Digest, Sha256};
 use tegula_storage::ObjectPath;
-use tegula_tlog::TilePath;
+use tegula_tlog::{Hash, TileKind, TilePath};
 
+use crate::answers::{MAX_ANSWER, Room};
 use crate::error::ApiError;
 use crate::log::Log;
 
@@ -25,21 +26,31 @@ pub(crate) async fn object(
         return Ok(preflight());
     }
     if method != Method::GET && method != Method::HEAD {
-        let message = format!("{method} is not possible here, expected GET or HEAD");
-        let mut refused = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).into_response();
-        let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
-        refused.headers_mut().insert(header::ALLOW, allow);
-        return Ok(refused);
+        return Ok(ApiError::no_method(&method, "GET or HEAD"));
     }
     let path = ObjectPath::public(kind.path())
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    // Before it is read. What is not a bundle is small, and is answered whatever else goes on.
+    let room = match kind.is_bundle() {
+        true => Some(log.answers().room().await?),
+        false => None,
+    };
     let object = log
         .store()
         .read(&path)
         .await
         .map_err(|error| ApiError::unavailable(error.to_string()))?;
     let bytes = object.ok_or_else(|| ApiError::not_found(asked))?.bytes;
-    Ok(answer(&kind, bytes, &method, &headers))
+    if bytes.len() > kind.max_len() {
+        return Err(ApiError::unavailable(format!(
+            "{asked} is damaged: {} bytes, expected at most {}",
+            bytes.len(),
+            kind.max_len()
+        )));
+    }
+    let etag = kind.etag(&bytes, log.log_id());
+    let part = part(&bytes, &etag, &method, &headers);
+    Ok(answer(&kind, part, &etag, &method, room))
 }
 
 /// What may be read. Nothing else has a path, so that nothing private can be named.
@@ -68,6 +79,33 @@ impl Kind {
         }
     }
 
+    fn is_bundle(&self) -> bool {
+        matches!(self, Self::Tile(path) if path.kind() == TileKind::Entries)
+    }
+
+    /// The most bytes that a sound object has.
+    fn max_len(&self) -> usize {
+        match self {
+            Self::Tile(path) if path.kind() != TileKind::Entries => 32 * 256,
+            Self::Checkpoint | Self::Description => 1 << 20,
+            Self::Tile(_) => MAX_ANSWER,
+        }
+    }
+
+    /// What never changes at its path is known by the log and its length: to hash 16 MiB takes longer than to read them.
+    fn etag(&self, bytes: &[u8], log_id: &[u8; 32]) -> String {
+        match self {
+            Self::Checkpoint | Self::Description => {
+                let digest = Hash(Sha256::digest(bytes).into()).to_string();
+                format!("\"{}\"", digest.get(..32).unwrap_or_default())
+            }
+            Self::Tile(_) => {
+                let log = Hash(*log_id).to_string();
+                format!("\"{}-{}\"", log.get(..16).unwrap_or_default(), bytes.len())
+            }
+        }
+    }
+
     fn content_type(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Checkpoint => "text/plain; charset=utf-8",
@@ -85,50 +123,56 @@ impl Kind {
     }
 }
 
-fn answer(kind: &Kind, bytes: Bytes, method: &Method, asked: &HeaderMap) -> Response {
-    let digest: String = tegula_tlog::Hash(Sha256::digest(&bytes).into())
-        .to_string()
-        .chars()
-        .take(32)
-        .collect();
-    let etag = format!("\"{digest}\"");
+/// What of an object is answered.
+enum Part {
+    Whole(Bytes),
+    Range { bytes: Bytes, of: String },
+    NotModified,
+    Unsatisfiable { len: usize },
+}
+
+fn part(bytes: &Bytes, etag: &str, method: &Method, asked: &HeaderMap) -> Part {
     let len = bytes.len();
-    let (status, body, content_range) = if matches(asked, header::IF_NONE_MATCH, &etag) {
-        (StatusCode::NOT_MODIFIED, Bytes::new(), None)
-    } else {
-        // Ranges are of GET alone (RFC 9110, section 14.2).
-        let part = if *method == Method::GET {
-            range(asked, &etag, len)
-        } else {
-            Range::Whole
-        };
-        match part {
-            Range::Whole => (StatusCode::OK, bytes, None),
-            Range::Part(start, end) => (
-                StatusCode::PARTIAL_CONTENT,
-                bytes.slice(start..end),
-                Some(format!("bytes {start}-{}/{len}", end - 1)),
-            ),
-            Range::Unsatisfiable => {
-                let message = format!("the object has {len} bytes, none of which are in the range");
-                let mut refused =
-                    ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, message).into_response();
-                set(
-                    &mut refused,
-                    header::CONTENT_RANGE,
-                    &format!("bytes */{len}"),
-                );
-                return refused;
-            }
+    if matches(asked, header::IF_NONE_MATCH, etag) {
+        return Part::NotModified;
+    }
+    // Ranges are of GET alone (RFC 9110, section 14.2).
+    let range = match *method {
+        Method::GET => range(asked, etag, len),
+        _ => Range::Whole,
+    };
+    match range {
+        Range::Whole => Part::Whole(bytes.clone()),
+        // A copy: the part must not hold the memory of the whole.
+        Range::Part(start, end) => Part::Range {
+            bytes: Bytes::copy_from_slice(bytes.get(start..end).unwrap_or_default()),
+            of: format!("bytes {start}-{}/{len}", end - 1),
+        },
+        Range::Unsatisfiable => Part::Unsatisfiable { len },
+    }
+}
+
+fn answer(kind: &Kind, part: Part, etag: &str, method: &Method, room: Option<Room>) -> Response {
+    let (status, bytes, content_range) = match part {
+        Part::Whole(bytes) => (StatusCode::OK, bytes, None),
+        Part::Range { bytes, of } => (StatusCode::PARTIAL_CONTENT, bytes, Some(of)),
+        Part::NotModified => (StatusCode::NOT_MODIFIED, Bytes::new(), None),
+        Part::Unsatisfiable { len } => {
+            let message = format!("the object has {len} bytes, none of which are in the range");
+            let mut refused =
+                ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, message).into_response();
+            let content_range = format!("bytes */{len}");
+            set(&mut refused, header::CONTENT_RANGE, &content_range);
+            return refused;
         }
     };
-    let content_length = body.len();
-    let body = if *method == Method::HEAD {
-        Bytes::new()
-    } else {
-        body
+    let content_length = bytes.len();
+    let bytes = match (*method == Method::HEAD, room) {
+        (true, _) => Bytes::new(),
+        (false, Some(room)) => room.hold(bytes),
+        (false, None) => bytes,
     };
-    let mut response = (status, Body::from(body)).into_response();
+    let mut response = (status, Body::from(bytes)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, kind.content_type());
     headers.insert(header::CACHE_CONTROL, kind.cache_control());
@@ -140,7 +184,7 @@ fn answer(kind: &Kind, bytes: Bytes, method: &Method, asked: &HeaderMap) -> Resp
     if status != StatusCode::NOT_MODIFIED {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(content_length));
     }
-    set(&mut response, header::ETAG, &etag);
+    set(&mut response, header::ETAG, etag);
     if let Some(content_range) = content_range {
         set(&mut response, header::CONTENT_RANGE, &content_range);
     }
@@ -214,4 +258,18 @@ fn preflight() -> Response {
         HeaderValue::from_static("86400"),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_does_not_hold_the_memory_of_the_whole() {
+        let whole = Bytes::from(vec![7; 1000]);
+        let asked = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static("bytes=0-9"))]);
+        let part = part(&whole, "etag", &Method::GET, &asked);
+        assert!(matches!(&part, Part::Range { bytes, .. } if bytes.len() == 10));
+        assert!(whole.is_unique());
+    }
 }

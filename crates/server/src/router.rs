@@ -31,7 +31,7 @@ pub fn router(log: Log) -> Router {
             post(write::entry).fallback(post_only),
         )
         .route("/add", post(write::add).fallback(post_only))
-        .route("/healthz", get(health))
+        .route("/healthz", get(health).fallback(get_only))
         .fallback(any(read::object))
         .layer(from_fn_with_state(log.clone(), around))
         .with_state(log)
@@ -54,11 +54,11 @@ async fn post_only(method: Method) -> Response {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
         return response;
     }
-    let message = format!("{method} is not possible here, expected POST");
-    let mut refused = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).into_response();
-    let allow = HeaderValue::from_static("POST, OPTIONS");
-    refused.headers_mut().insert(header::ALLOW, allow);
-    refused
+    ApiError::no_method(&method, "POST")
+}
+
+async fn get_only(method: Method) -> Response {
+    ApiError::no_method(&method, "GET or HEAD")
 }
 
 /// A request id, a limit of time, CORS, and a line in the log.

@@ -126,7 +126,10 @@ pub(crate) async fn authorize(log: &Log, headers: &HeaderMap) -> Result<(), ApiE
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
+        .and_then(|value| value.split_once(' '))
+        // The name of a scheme is of any case (RFC 9110, section 11.1).
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token);
     let given = given.ok_or_else(|| unauthorized("this log needs a bearer token to write"))?;
     let tokens = list_tokens(log.store())
         .await

@@ -1,11 +1,15 @@
 //! Uploads: one entry, a batch of them, or bytes as they are.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tegula_entries::{Entry, parse_request};
 use tegula_sequencer::Receipt;
@@ -99,7 +103,44 @@ pub(crate) async fn add(
 #[serde(deny_unknown_fields)]
 struct BatchRequest<'a> {
     #[serde(borrow)]
-    requests: Vec<&'a RawValue>,
+    requests: Requests<'a>,
+}
+
+/// The first of the requests, as they are written, and how many there are: of a million tiny ones it holds no more than may be.
+struct Requests<'a> {
+    first: Vec<&'a RawValue>,
+    count: usize,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Requests<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(CountedVisitor(PhantomData))
+    }
+}
+
+struct CountedVisitor<'a>(PhantomData<&'a RawValue>);
+
+impl<'de: 'a, 'a> Visitor<'de> for CountedVisitor<'a> {
+    type Value = Requests<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an array of 1 to {MAX_BATCH} requests")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut requests: A) -> Result<Self::Value, A::Error> {
+        let mut first = Vec::new();
+        while first.len() < MAX_BATCH {
+            match requests.next_element()? {
+                Some(request) => first.push(request),
+                None => break,
+            }
+        }
+        let mut count = first.len();
+        while requests.next_element::<IgnoredAny>()?.is_some() {
+            count += 1;
+        }
+        Ok(Requests { first, count })
+    }
 }
 
 fn verified(request: &[u8]) -> Result<Entry, tegula_entries::EntryError> {
@@ -113,13 +154,13 @@ fn verified_batch(requests: &[u8]) -> Result<Vec<Result<Bytes, String>>, ApiErro
             "request is not valid: expected {{\"requests\": [...]}}: {error}"
         ))
     })?;
-    let count = batch.requests.len();
+    let Requests { first, count } = batch.requests;
     if count == 0 || count > MAX_BATCH {
         return Err(ApiError::bad_request(format!(
             "a batch of {count} requests, expected 1 to {MAX_BATCH}"
         )));
     }
-    let verified = batch.requests.iter().map(|request| {
+    let verified = first.iter().map(|request| {
         let entry = verified(request.get().as_bytes());
         entry
             .map(|entry| Bytes::from(entry.into_body()))
@@ -144,3 +185,19 @@ fn mark_duplicate(response: &mut Response, receipt: &Receipt) {
 }
 
 const MAX_BATCH: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use super::*;
+
+    #[test]
+    fn of_a_million_tiny_requests_a_thousand_are_held() {
+        let json = format!("{{\"requests\":[{}1]}}", "1,".repeat(1_000_000));
+        let batch: BatchRequest<'_> = serde_json::from_str(&json).unwrap();
+        assert_eq!(batch.requests.count, 1_000_001);
+        assert!(batch.requests.first.capacity() <= 2 * MAX_BATCH);
+        assert!(serde_json::from_str::<BatchRequest<'_>>("{\"requests\":7}").is_err());
+    }
+}

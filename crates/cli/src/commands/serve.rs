@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use crate::commands::import::marker;
 use crate::commands::init::{self, LogArgs};
 use crate::context::Context;
+use crate::descriptors;
 use crate::env::{RealEnv, random};
 use crate::exit::CliError;
 use crate::keys;
@@ -43,9 +44,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     metrics_listen: Option<String>,
 
-    /// The name of a new log; the host that it listens on unless it is given
+    /// The name of a new log, for ever: the bare host name of its public URL. Needed to make a log that listens beyond this machine;
+    /// otherwise the host that it listens on unless it is given
     #[arg(long, value_name = "NAME")]
     origin: Option<String>,
+
+    /// Make no log where none is: a directory that is not mounted is an error, and not a new log
+    #[arg(long, conflicts_with_all = ["key", "ecdsa", "raw"])]
+    existing: bool,
 
     #[command(flatten)]
     log: LogArgs,
@@ -74,9 +80,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     tidy_interval: u64,
 
-    /// Connections at one time
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    max_connections: usize,
+    /// Connections at one time, 1 to 1,000,000; fewer where the system gives fewer file descriptors
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
 
     /// What is told on standard error: error, warn, info, debug, or a filter
     #[arg(
@@ -112,6 +118,8 @@ fn keep(text: &str) -> Result<Keep, String> {
 
 pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     tell_on_stderr(&args)?;
+    // Before there is a socket to be found: who finds it may end the server.
+    let signals = Signals::new()?;
     marker::refuse_half_imported(&args.directory)?;
     let listener = bind(&args.listen).await?;
     let address = listener.local_addr().map_err(CliError::io)?;
@@ -120,15 +128,60 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
         None => None,
     };
     if !init::is_made(&args.directory) {
-        let origin = args.origin.clone().unwrap_or_else(|| host(&args.listen));
-        init::make(&args.directory, &origin, &args.log).await?;
+        make(&args, address).await?;
     }
     let store = Arc::new(enter(&args.directory)?);
-    let served = serve(&args, cx, Arc::clone(&store), listener, address, metrics).await;
+    let served = serve(
+        &args,
+        cx,
+        Arc::clone(&store),
+        Sockets {
+            listener,
+            address,
+            metrics,
+        },
+        signals,
+    )
+    .await;
     // Also after a failure: the last one to leave takes the mark of an unclean stop away.
     let closed = store.close().await;
     served?;
     closed.map_err(CliError::io)
+}
+
+/// Where it listens.
+struct Sockets {
+    listener: TcpListener,
+    address: SocketAddr,
+    metrics: Option<TcpListener>,
+}
+
+/// Makes a new log. A name is for ever, so the world's is not guessed.
+async fn make(args: &Args, address: SocketAddr) -> Result<(), CliError> {
+    let directory = args.directory.display();
+    if args.existing {
+        return Err(CliError::usage(format!(
+            "there is no log in {directory}, and --existing makes none: is it mounted?"
+        )));
+    }
+    let origin = match &args.origin {
+        Some(origin) => origin.clone(),
+        None if address.ip().is_loopback() => host(&args.listen),
+        None => {
+            return Err(CliError::usage(format!(
+                "a new log in {directory} that listens on {} needs --origin, the bare host name of its public URL: it is its name for ever",
+                args.listen
+            )));
+        }
+    };
+    init::make(&args.directory, &origin, &args.log).await?;
+    if args.origin.is_none() {
+        warn!(
+            origin,
+            "made a new log; this is its name for ever, --origin gives another"
+        );
+    }
+    Ok(())
 }
 
 /// Enters the directory. After a power cut another server may be rebuilding it, which takes as long as the log is large.
@@ -146,9 +199,8 @@ async fn serve(
     args: &Args,
     cx: &Context,
     store: Arc<Directory>,
-    listener: TcpListener,
-    address: SocketAddr,
-    metrics: Option<TcpListener>,
+    sockets: Sockets,
+    signals: Signals,
 ) -> Result<(), CliError> {
     let (description, signers) = keys::load(&args.directory)?;
     check_origin(args, &description)?;
@@ -176,13 +228,16 @@ async fn serve(
         .copied()
         .map_or(0, u64::from_be_bytes);
     let log = Log::new(sequencer.clone(), store, &key, &description, options, seed);
-    // Before anybody is told that it runs: who is told may end it.
-    let signals = Signals::new()?;
+    let Sockets {
+        listener,
+        address,
+        metrics,
+    } = sockets;
     tell(cx, address, &description);
 
     let (stop, stopped) = watch::channel(false);
     let limits = Limits {
-        connections: args.max_connections,
+        connections: descriptors::for_connections(args.max_connections),
         ..Limits::default()
     };
     let metrics = metrics.map(|listener| {
@@ -256,6 +311,12 @@ async fn tidy(log: Log, options: TidyOptions, interval_s: u64) {
                     error!(
                         damaged,
                         "the self-check found damage: stop, and run `tegula fsck --repair`"
+                    );
+                }
+                for failed in &report.failed {
+                    warn!(
+                        failed,
+                        "a step of housekeeping failed, it will be tried again"
                     );
                 }
                 info!(?report, "tidied");

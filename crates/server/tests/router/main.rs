@@ -9,4 +9,5 @@
 
 mod reads;
 mod served;
+mod slow;
 mod uploads;

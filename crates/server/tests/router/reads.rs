@@ -151,10 +151,13 @@ async fn nothing_else_can_be_named() {
         (Method::DELETE, "/tile/0/000.p/1"),
         (Method::GET, ENTRIES),
         (Method::PUT, "/add"),
+        (Method::POST, "/healthz"),
     ] {
-        let (status, headers, _) = log.ask(method.clone(), path, &[]).await;
+        let (status, headers, body) = log.ask(method.clone(), path, &[]).await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
         assert!(headers.contains_key("allow"));
+        let error: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(error["code"], 12, "{method} {path}");
     }
     let (status, headers, _) = log.ask(Method::OPTIONS, "/checkpoint", &[]).await;
     assert_eq!(status, StatusCode::NO_CONTENT);

@@ -1,8 +1,11 @@
 //! Writing: what is answered to what, by status and in words.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt;
 use http::{Method, Request, StatusCode};
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::pkcs8::EncodePublicKey;
@@ -269,15 +272,16 @@ async fn bodies_wait_for_room() {
         ..Options::default()
     };
     let log = Served::new(&["hashedrekord/0.0.2"], options).await;
-    // Does not say how long it is, never ends, and so holds all of the room.
-    let endless = Body::from_stream(futures::stream::pending::<Result<String, std::io::Error>>());
+    // Holds all of the room, and does not end.
+    let long = futures::stream::iter([Ok::<_, std::io::Error>(" ".repeat(4 << 20))]);
+    let endless = Body::from_stream(long.chain(futures::stream::pending()));
     let router = log.router.clone();
     let greedy = tokio::spawn(async move {
         let request = Request::post(ENTRIES).body(endless).unwrap();
         router.oneshot(request).await.unwrap()
     });
-    tokio::task::yield_now().await;
     tokio::time::pause();
+    tokio::time::sleep(Duration::from_millis(1)).await;
     let message = log
         .refused(ENTRIES, request("text").to_string(), 503, 14)
         .await;
@@ -376,6 +380,16 @@ async fn writes_need_a_token_where_the_operator_says_so() {
     };
     assert_eq!(log.send(with(&secret)).await.0, StatusCode::OK);
     assert_eq!(log.send(with("wrong")).await.0, StatusCode::UNAUTHORIZED);
+    // The name of the scheme is of any case.
+    for (scheme, status) in [
+        ("bearer", StatusCode::OK),
+        ("BEARER", StatusCode::OK),
+        ("Basic", StatusCode::UNAUTHORIZED),
+    ] {
+        let request = Request::post("/add").header("authorization", format!("{scheme} {secret}"));
+        let answer = log.send(request.body(Body::from("alpha")).unwrap()).await;
+        assert_eq!(answer.0, status, "{scheme}");
+    }
     revoke_token(&log.store, "ci").await.unwrap();
     assert_eq!(log.send(with(&secret)).await.0, StatusCode::UNAUTHORIZED);
     // Reading is for everybody.
