@@ -1,5 +1,7 @@
 //! The configuration file: values for flags that neither the command line nor the environment gives.
 
+use std::ffi::OsStr;
+
 use clap::{Arg, Command};
 use toml::{Table, Value};
 
@@ -16,8 +18,19 @@ use crate::exit::CliError;
 /// ```
 ///
 /// Keys before the first table are flags of every command, a table has the flags of the command that it is named for. A name that
-/// is no flag is an error: a misspelt `log-key` must not be passed over.
-pub(crate) fn apply(mut command: Command, file: &str, text: &str) -> Result<Command, CliError> {
+/// is no flag is an error: a misspelt `log-key` must not be passed over. A value stands back where the command line or the
+/// environment gives a flag that it conflicts with, as `policy` does with `--log-key`.
+pub(crate) fn apply(
+    mut command: Command,
+    file: &str,
+    text: &str,
+    given: &dyn Fn(&str) -> bool,
+    named: &dyn Fn(&OsStr) -> bool,
+) -> Result<Command, CliError> {
+    let settled = |command: &Command, flag: &str| {
+        conflicting(command, flag)
+            .any(|other| other.get_long().is_some_and(given) || other.get_env().is_some_and(named))
+    };
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         CliError::usage(format!("{file}: {}", error.message()))
     })?;
@@ -32,6 +45,9 @@ pub(crate) fn apply(mut command: Command, file: &str, text: &str) -> Result<Comm
                 let mut outcome = Ok(());
                 let command = command.mut_subcommand(&key, |mut command| {
                     for (flag, value) in flags {
+                        if settled(&command, &flag) {
+                            continue;
+                        }
                         match set(command.clone(), file, &flag, &value) {
                             Ok(changed) => command = changed,
                             Err(error) => outcome = Err(error.about(&key)),
@@ -42,10 +58,49 @@ pub(crate) fn apply(mut command: Command, file: &str, text: &str) -> Result<Comm
                 outcome?;
                 command
             }
+            _ if settled(&command, &key) => command,
             value => set(command, file, &key, &value)?,
         };
     }
     Ok(command)
+}
+
+/// The command, whose flags do not come from the environment where the command line gives one that they conflict with.
+pub(crate) fn prefer_command_line(mut command: Command, given: &dyn Fn(&str) -> bool) -> Command {
+    let stands_back = |command: &Command, arg: &Arg| {
+        let long = arg.get_long().unwrap_or_default();
+        !given(long) && conflicting(command, long).any(|other| other.get_long().is_some_and(given))
+    };
+    let ids: Vec<_> = command
+        .get_arguments()
+        .filter(|arg| arg.get_env().is_some() && stands_back(&command, arg))
+        .map(|arg| arg.get_id().clone())
+        .collect();
+    for id in ids {
+        command = command.mut_arg(id, |arg| arg.env(None::<&str>));
+    }
+    command.mut_subcommands(|command| prefer_command_line(command, given))
+}
+
+/// Whether the file wants failures to be told in JSON; of a file with mistakes, as far as it can be read.
+pub(crate) fn wants_json(text: &str) -> bool {
+    let table: Table = text.parse().unwrap_or_default();
+    table.get("json").and_then(Value::as_bool) == Some(true)
+        || table.get("format").and_then(Value::as_str) == Some("json")
+}
+
+/// The arguments that cannot be given together with this one, whichever of the two says so.
+fn conflicting<'a>(command: &'a Command, flag: &str) -> impl Iterator<Item = &'a Arg> {
+    let this = command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(flag));
+    let conflict = move |one: &Arg, other: &Arg| {
+        let with = command.get_arg_conflicts_with(one);
+        with.iter().any(|arg| arg.get_id() == other.get_id())
+    };
+    command.get_arguments().filter(move |other| {
+        this.is_some_and(|this| conflict(this, other) || conflict(other, this))
+    })
 }
 
 fn set(command: Command, file: &str, flag: &str, value: &Value) -> Result<Command, CliError> {
@@ -92,7 +147,7 @@ mod tests {
     }
 
     fn run(text: &str, args: &[&str]) -> clap::ArgMatches {
-        apply(command(), "f.toml", text)
+        apply(command(), "f.toml", text, &|_| false, &|_| false)
             .unwrap()
             .try_get_matches_from(args)
             .unwrap()
@@ -130,9 +185,9 @@ mod tests {
                 "f.toml: log is not a text, number or list",
             ),
         ] {
-            let error = apply(command(), "f.toml", text).unwrap_err();
+            let error = apply(command(), "f.toml", text, &|_| false, &|_| false).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
-        assert!(apply(command(), "f.toml", "log = ").is_err());
+        assert!(apply(command(), "f.toml", "log = ", &|_| false, &|_| false).is_err());
     }
 }

@@ -51,6 +51,8 @@ impl Exit {
 pub(crate) struct CliError {
     pub(crate) exit: Exit,
     pub(crate) message: String,
+    /// Whether the message is of several lines that the command made itself.
+    pub(crate) lines: bool,
 }
 
 impl CliError {
@@ -60,6 +62,14 @@ impl CliError {
 
     pub(crate) fn usage(message: impl ToString) -> Self {
         Self::new(Exit::Usage, message)
+    }
+
+    /// What the parser of arguments says, in lines.
+    pub(crate) fn arguments(message: impl ToString) -> Self {
+        Self {
+            lines: true,
+            ..Self::usage(message)
+        }
     }
 
     pub(crate) fn not_found(message: impl ToString) -> Self {
@@ -98,6 +108,7 @@ impl CliError {
         Self {
             exit,
             message: message.to_string(),
+            lines: false,
         }
     }
 }

@@ -79,15 +79,21 @@ pub(crate) fn write(root: &Path, key: &SigningKey) -> Result<(), CliError> {
         KeyKind::Ed25519 | KeyKind::CosignatureV1 => "ed25519.pem",
     };
     let path = place.join(name);
+    let temporary = place.join(format!("{name}.tmp"));
     let pem = key.to_pkcs8_pem().map_err(|error| failed(&path, &error))?;
+    // Whole or absent: a crash must not leave half a key, which no log could be made with. A link does not replace a key.
+    // What was left of an earlier one goes with whatever mode it has.
+    fs::remove_file(&temporary).unwrap_or_default();
     let written = File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&path)
+        .open(&temporary)
         .and_then(|mut file| {
             file.write_all(pem.as_bytes())?;
             file.sync_all()?;
+            fs::hard_link(&temporary, &path)?;
+            fs::remove_file(&temporary)?;
             File::open(&place)?.sync_all()?;
             File::open(root.join("private"))?.sync_all()
         });
@@ -100,4 +106,35 @@ fn directory(root: &Path) -> PathBuf {
 
 fn failed(path: &Path, error: &dyn ToString) -> CliError {
     CliError::io(format!("{}: {}", path.display(), error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Half of one that a crash left under another name is in nobody's way.
+    #[test]
+    fn a_key_is_kept_whole_and_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let keys = root.path().join("private/keys");
+        fs::create_dir_all(&keys).unwrap();
+        fs::write(keys.join("ed25519.pem.tmp"), "-----BEGIN PRI").unwrap();
+        assert!(read_all(root.path(), "log.example").unwrap().is_empty());
+        let key = |seed| SigningKey::ed25519_from_seed("log.example", &[seed; 32]).unwrap();
+        write(root.path(), &key(1)).unwrap();
+        let refused = write(root.path(), &key(2)).unwrap_err();
+        assert!(refused.to_string().contains("ed25519.pem"), "{refused}");
+        let kept = read_all(root.path(), "log.example").unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].verifier(), key(1).verifier());
+        let mode = fs::metadata(keys.join("ed25519.pem"))
+            .unwrap()
+            .permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        fs::write(keys.join("ed25519.pem"), "-----BEGIN PRI").unwrap();
+        let error = read_all(root.path(), "log.example").unwrap_err();
+        assert!(error.to_string().contains("ed25519.pem: "), "{error}");
+    }
 }

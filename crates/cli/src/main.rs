@@ -11,7 +11,7 @@ mod log_source;
 mod output;
 mod trust;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -44,8 +44,10 @@ struct Cli {
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let environment = Environment::read();
-    let output = Output::new(wants_json(&args, &environment), false);
-    match run(&args, environment) {
+    let file = config_file(&args, &environment);
+    let json = wants_json(&args, &environment, file.as_ref().ok());
+    let output = Output::new(json, false);
+    match file.and_then(|file| run(&args, environment, file)) {
         Ok(code) => code,
         Err(error) => {
             output.error(&error);
@@ -54,8 +56,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &[OsString], environment: Environment) -> Result<ExitCode, CliError> {
-    let command = configured(Cli::command(), args, &environment)?;
+fn run(
+    args: &[OsString],
+    environment: Environment,
+    file: Option<ConfigFile>,
+) -> Result<ExitCode, CliError> {
+    let given = |flag: &str| is_given(args, flag);
+    let mut command = config::prefer_command_line(Cli::command(), &given);
+    if let Some(ConfigFile { name, text }) = file {
+        let named = |variable: &OsStr| std::env::var_os(variable).is_some();
+        command = config::apply(command, &name, &text, &given, &named)?;
+    }
     let parsed = command
         .try_get_matches_from(args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -64,7 +75,7 @@ fn run(args: &[OsString], environment: Environment) -> Result<ExitCode, CliError
         Err(error) if error.use_stderr() => {
             let text = error.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
-            return Err(CliError::usage(text.trim_end()));
+            return Err(CliError::arguments(text.trim_end()));
         }
         // Help and version are results. Nobody is there to tell if they cannot be printed.
         Err(help) => {
@@ -84,32 +95,52 @@ fn run(args: &[OsString], environment: Environment) -> Result<ExitCode, CliError
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command with the values of the configuration file, if there is one.
-fn configured(
-    command: clap::Command,
+/// A configuration file that was read.
+struct ConfigFile {
+    name: String,
+    text: String,
+}
+
+/// The configuration file, if there is one.
+fn config_file(
     args: &[OsString],
     environment: &Environment,
-) -> Result<clap::Command, CliError> {
+) -> Result<Option<ConfigFile>, CliError> {
     let named = flag_value(args, "--config").or_else(|| environment.config.clone());
     let path = match (&named, &environment.directories.config) {
         (Some(path), _) => PathBuf::from(path),
         (None, Some(directory)) => directory.join("config.toml"),
-        (None, None) => return Ok(command),
+        (None, None) => return Ok(None),
     };
+    let name = path.display().to_string();
     match std::fs::read_to_string(&path) {
-        Ok(text) => config::apply(command, &path.display().to_string(), &text),
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(command)
-        }
-        Err(error) => Err(CliError::usage(format!("{}: {error}", path.display()))),
+        Ok(text) => Ok(Some(ConfigFile { name, text })),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CliError::usage(format!("{name}: {error}"))),
     }
 }
 
 /// Whether failures are to be told in JSON: this must be known also when the arguments cannot be parsed.
-fn wants_json(args: &[OsString], environment: &Environment) -> bool {
-    flags(args).any(|arg| arg == "--json" || arg == "--format=json")
+fn wants_json(
+    args: &[OsString],
+    environment: &Environment,
+    file: Option<&Option<ConfigFile>>,
+) -> bool {
+    let file = file.and_then(Option::as_ref);
+    is_given(args, "json")
         || flag_value(args, "--format").is_some_and(|value| value == "json")
         || environment.json
+        || file.is_some_and(|file| config::wants_json(&file.text))
+}
+
+/// Whether a flag is on the command line.
+fn is_given(args: &[OsString], flag: &str) -> bool {
+    flags(args).filter_map(|arg| arg.to_str()).any(|arg| {
+        let flag = arg
+            .strip_prefix("--")
+            .and_then(|arg| arg.strip_prefix(flag));
+        flag.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })
 }
 
 /// The value of a flag, as `--flag value` or `--flag=value`.
@@ -152,8 +183,11 @@ impl Environment {
         };
         Self {
             config: std::env::var_os("TEGULA_CONFIG").filter(|value| !value.is_empty()),
-            json: std::env::var_os("TEGULA_JSON")
-                .is_some_and(|value| value == "true" || value == "1"),
+            json: std::env::var_os("TEGULA_JSON").is_some_and(|value| {
+                // As clap has it: whatever is not one of these is true.
+                let value = value.to_string_lossy().to_lowercase();
+                !["", "n", "no", "f", "false", "off", "0"].contains(&value.as_str())
+            }),
             directories: Directories {
                 config: below("XDG_CONFIG_HOME", ".config"),
                 state: below("XDG_STATE_HOME", ".local/state"),

@@ -34,14 +34,19 @@ impl Output {
         self.json
     }
 
-    /// A line of a result.
+    /// A line of a result; what is in it does not begin another one.
     pub(crate) fn line(&self, text: impl Display) {
+        self.write(format!("{}\n", on_one_line(&text.to_string())).as_bytes());
+    }
+
+    /// A result of several lines, in which no text from outside stands as it is.
+    pub(crate) fn lines(&self, text: impl Display) {
         self.write(format!("{}\n", printable(&text.to_string())).as_bytes());
     }
 
     /// A result as one line of JSON.
     pub(crate) fn json(&self, value: &Value) {
-        self.write(format!("{value}\n").as_bytes());
+        self.write(format!("{}\n", json_text(value)).as_bytes());
     }
 
     /// A result that is bytes.
@@ -53,13 +58,17 @@ impl Output {
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
             // Without standard error there is nobody to tell.
-            writeln!(io::stderr(), "tegula: {}", printable(&text.to_string())).ok();
+            writeln!(io::stderr(), "tegula: {}", on_one_line(&text.to_string())).ok();
         }
     }
 
     /// How the command failed.
     pub(crate) fn error(&self, error: &CliError) {
-        writeln!(io::stderr(), "tegula: error: {}", printable(&error.message)).ok();
+        let text = match error.lines {
+            true => printable(&error.message),
+            false => on_one_line(&error.message),
+        };
+        writeln!(io::stderr(), "tegula: error: {text}").ok();
         if self.json {
             self.json(&json!({"error": {
                 "code": error.exit.code(),
@@ -102,17 +111,49 @@ impl Output {
     }
 }
 
-/// Text that cannot steer a terminal: much of it comes from a log.
+/// Text that cannot steer a terminal, nor change what other text looks like: much of it comes from a log, or is the name of a file.
 fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
+    escaped(text, |c| c != '\n' && c != '\t' && is_deceptive(c))
+}
+
+/// The same, in which no line ends.
+fn on_one_line(text: &str) -> String {
+    escaped(text, |c| c != '\t' && is_deceptive(c))
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\n' | '\t' => printable.push(c),
-            c if c.is_control() => printable.extend(c.escape_default()),
-            c => printable.push(c),
+            c if escape(c) => escaped.extend(c.escape_default()),
+            c => escaped.push(c),
         }
     }
-    printable
+    escaped
+}
+
+/// JSON, in which such characters are only ever within texts.
+fn json_text(value: &Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            c if is_deceptive(c) => {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    text.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// Control characters, line and paragraph separators, and what turns the direction of text or has no width.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Several things done one after the other, of which some may fail: each failure is told, the others go on.
@@ -148,9 +189,28 @@ impl Tally {
         match self.first {
             None => Ok(()),
             Some(first) => Err(CliError {
-                exit: first.exit,
                 message: format!("{} of {} failed", self.failures, self.total),
+                ..first
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_stays_where_it_is() {
+        let name = "a\nVerified: b\u{1b}[2J\u{9b}2J\u{202e}txt.exe\u{2028}\u{200b}\r\tü";
+        assert_eq!(
+            on_one_line(name),
+            "a\\nVerified: b\\u{1b}[2J\\u{9b}2J\\u{202e}txt.exe\\u{2028}\\u{200b}\\r\tü"
+        );
+        assert!(printable(name).starts_with("a\nVerified: b\\u{1b}"));
+        let json = json_text(&json!({"name": name}));
+        assert!(!json.chars().any(is_deceptive), "{json}");
+        let back: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(back["name"], name);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -189,7 +190,13 @@ fn write_pin(file: &Path, first_line: &str, keys: &[String]) -> io::Result<bool>
     }
     let text = format!("{first_line}\n{}\n", keys.join("\n"));
     let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
-    let mut out = fs::File::create(&temporary)?;
+    // Whom the user trusts is nobody else's business, nor to be changed by anybody else.
+    fs::remove_file(&temporary).unwrap_or_default();
+    let mut out = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
     out.write_all(text.as_bytes())?;
     out.sync_all()?;
     // A link, unlike a rename, does not replace what another process has pinned.

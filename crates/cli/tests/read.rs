@@ -3,8 +3,9 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
-use support::World;
+use support::{World, files};
 use tegula_tlog::leaf_hash;
 
 #[test]
@@ -26,6 +27,10 @@ fn the_key_is_pinned_at_first_use_and_visibly() {
     ));
     let second = world.run(&["loginfo", "--log", "./log/"]);
     assert_eq!((second.stderr.as_str(), second.stdout), ("", first.stdout));
+    for pin in files(&world.path(".local/state/tegula/pins")) {
+        let mode = fs::metadata(pin).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }
 
 #[test]
@@ -114,7 +119,10 @@ fn what_steers_a_terminal_is_escaped() {
     world.entries[1] = b"\xff\x00".to_vec();
     world.publish(10);
     let text = world.tegula(&["get", "--log-index", "0"]).ok();
-    assert!(text.ends_with("Body: \\u{1b}[31mred\\u{7}\n\n"), "{text:?}");
+    assert!(
+        text.ends_with("Body: \\u{1b}[31mred\\u{7}\\n\n"),
+        "{text:?}"
+    );
     let text = world.tegula(&["get", "--log-index", "1"]).ok();
     assert!(text.ends_with("Body: \\xff\\x00\n"), "{text:?}");
 }
@@ -160,6 +168,43 @@ fn an_artifact_is_verified_against_the_log() {
         text.starts_with("Verified: entry 5\nEntry Index: 5\n"),
         "{text}"
     );
+    assert!(text.ends_with("\nSignature: verified\n"), "{text}");
+}
+
+/// Nobody should take inclusion for more than it is.
+#[test]
+fn an_entry_without_a_known_signature_is_not_called_signed() {
+    let world = World::new();
+    fs::write(world.path("raw"), b"entry 9").unwrap();
+    for args in [
+        &["verify", "--log-index", "9"][..],
+        &["verify", "--type", "raw", "raw"],
+    ] {
+        let text = world.tegula(args).ok();
+        assert!(
+            text.ends_with("Signature: none known in an entry of this kind: that it is in the log is all that is verified\n"),
+            "{text}"
+        );
+        let json = world.tegula(&[args, &["--json"]].concat()).ok();
+        assert!(json.contains("\"signature\":\"unknown\""), "{json}");
+    }
+    let json = world.tegula(&["verify", "--log-index", "5", "--json"]).ok();
+    assert!(json.contains("\"signature\":\"verified\""), "{json}");
+}
+
+#[test]
+fn names_of_files_forge_no_lines() {
+    let world = World::new();
+    let name = "raw\nVerified: artifact";
+    fs::write(world.path(name), b"entry 9").unwrap();
+    let text = world.tegula(&["verify", "--type", "raw", name]).ok();
+    assert!(
+        text.starts_with("Verified: raw\\nVerified: artifact\nEntry Index"),
+        "{text}"
+    );
+    fs::write(world.path(name), b"entry 9999").unwrap();
+    let outcome = world.tegula(&["verify", "--type", "raw", name]);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
 }
 
 #[test]

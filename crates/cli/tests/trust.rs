@@ -27,7 +27,9 @@ fn a_log_that_shrank_is_an_alarm_and_the_evidence_is_kept() {
     );
     let error = outcome.error(5);
     assert!(
-        error.contains("signed checkpoints of size 300 and 100 that show that the log has shrunk"),
+        error.contains(
+            "/log is an old copy of it that lacks tiles: it shows size 100, size 300 was seen before"
+        ),
         "{error}"
     );
     let kept: Vec<_> = files(&world.path(".local/state/tegula"))
@@ -274,6 +276,77 @@ fn completions_and_manual_pages_are_written() {
     fs::create_dir(world.path("man")).unwrap();
     world.run(&["man", "--out", "man"]).ok();
     assert!(world.path("man/tegula-verify.1").exists());
+}
+
+/// By flag, environment or file, in that order.
+#[test]
+fn whom_the_command_line_trusts_wins() {
+    let world = World::new();
+    let stranger = tegula_tlog::SigningKey::ed25519_from_seed("log.example", &[77; 32]).unwrap();
+    let (right, wrong) = (world.vkey(), stranger.verifier().to_string());
+    let policy = |key: &str| format!("log {key}\nquorum none\n");
+    fs::write(world.path("right"), policy(&right)).unwrap();
+    fs::write(world.path("wrong"), policy(&wrong)).unwrap();
+    fs::create_dir_all(world.path(".config/tegula")).unwrap();
+    let info = ["--log", "log", "loginfo"];
+    let run = |file: &str, env: &[(&str, &str)], args: &[&str]| {
+        fs::write(world.path(".config/tegula/config.toml"), file).unwrap();
+        world.run_with(&[&info, args].concat(), env, b"").code
+    };
+    assert_eq!(run("policy = 'wrong'", &[], &[]), 4);
+    assert_eq!(run("policy = 'wrong'", &[], &["--log-key", &right]), 0);
+    assert_eq!(run("policy = 'right'", &[], &["--log-key", &wrong]), 4);
+    assert_eq!(
+        run("policy = 'wrong'", &[("TEGULA_LOG_KEY", &right)], &[]),
+        0
+    );
+    assert_eq!(
+        run("", &[("TEGULA_POLICY", "wrong")], &["--log-key", &right]),
+        0
+    );
+    assert_eq!(
+        run("", &[("TEGULA_LOG_KEY", &wrong)], &["--policy", "right"]),
+        0
+    );
+    let file = format!("log-key = '{wrong}'");
+    assert_eq!(run(&file, &[], &["--policy=right"]), 0);
+    assert_eq!(run(&file, &[("TEGULA_POLICY", "right")], &[]), 0);
+    // Both by the command line is still no choice.
+    assert_eq!(run("", &[], &["--policy", "right", "--log-key", &right]), 2);
+    // And so it is with the cache.
+    let cached = |file: &str, args: &[&str]| {
+        assert_eq!(run(file, &[], args), 0, "{file} {args:?}");
+    };
+    cached("no-cache = true\npolicy = 'right'", &["--cache", "c"]);
+    cached("cache = 'c'\npolicy = 'right'", &["--no-cache"]);
+}
+
+#[test]
+fn failures_are_in_json_however_that_is_said() {
+    let world = World::new();
+    fs::create_dir_all(world.path(".config/tegula")).unwrap();
+    let run = |file: &str, env: &[(&str, &str)], args: &[&str]| {
+        fs::write(world.path(".config/tegula/config.toml"), file).unwrap();
+        let outcome = world.run_with(args, env, b"");
+        assert_eq!(outcome.code, 2, "{outcome:?}");
+        outcome.stdout.starts_with("{\"error\":{\"code\":2,")
+    };
+    for wrong in [&["loginfo", "--no-such-flag"][..], &["loginfo"]] {
+        assert!(!run("", &[], wrong));
+        assert!(run("json = true", &[], wrong));
+        assert!(run("format = 'json'", &[], wrong));
+        assert!(!run("json = false", &[], wrong));
+        for yes in ["yes", "1", "TRUE", "on", "x"] {
+            assert!(run("", &[("TEGULA_JSON", yes)], wrong), "{yes}");
+        }
+        for no in ["no", "0", "False", "off", "n", ""] {
+            assert!(!run("", &[("TEGULA_JSON", no)], wrong), "{no}");
+        }
+        assert!(run("", &[], &[wrong, &["--json"]].concat()));
+        assert!(run("", &[], &[wrong, &["--format=json"]].concat()));
+    }
+    // Of a file with a mistake as much as can be read.
+    assert!(run("json = true\nno-such-flag = 1", &[], &["loginfo"]));
 }
 
 #[test]

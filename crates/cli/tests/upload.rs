@@ -55,7 +55,11 @@ fn handler(world: &World, manner: Manner) -> Handler {
             };
         }
         if path == "/add" {
-            return ("200 OK".to_owned(), String::new(), b"9\n".to_vec());
+            let headers = match manner {
+                Manner::Duplicate => "x-log-index: 9\r\n".to_owned(),
+                _ => String::new(),
+            };
+            return ("200 OK".to_owned(), headers, b"9\n".to_vec());
         }
         let message = br#"{"code":3,"message":"not today","details":[]}"#.to_vec();
         let (status, headers) = match manner {
@@ -230,6 +234,14 @@ fn raw_bytes_are_added_and_proven_from_tiles() {
     let text = world.run(&args).ok();
     assert!(
         text.starts_with("Created entry at index 9: raw\n"),
+        "{text}"
+    );
+    let url = server::start(handler(&world, Manner::Duplicate));
+    let mut again = args;
+    again[4] = &url;
+    let text = world.run(&again).ok();
+    assert!(
+        text.starts_with("Entry already exists at index 9: raw\n"),
         "{text}"
     );
     fs::write(world.path("raw"), b"entry 8").unwrap();

@@ -11,7 +11,7 @@ use tegula_tlog::{
     Checkpoint, Hash, LeafIndex, Policy, TlogProof, TreeSize, leaf_hash, verify_inclusion,
 };
 
-use crate::http::{Answer, Http, retry_after};
+use crate::http::{Answer, Http, retry_after, without_userinfo};
 use crate::{FetchError, HttpOptions, ReadError};
 
 /// The write interface of a log.
@@ -34,7 +34,7 @@ impl Api {
         let fits = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
         if !token.as_ref().is_none_or(fits) {
             return Err(FetchError::Io {
-                place: url.to_owned(),
+                place: without_userinfo(url),
                 reason: "the token has characters that are not printable ASCII".to_owned(),
             });
         }
@@ -83,20 +83,25 @@ impl Api {
         Ok(batch)
     }
 
-    /// Adds bytes as they are, where the log takes them: `POST /add`. The index is all that comes back.
+    /// Adds bytes as they are, where the log takes them: `POST /add`. The index comes back, and whether it had been there before.
     ///
     /// # Errors
     ///
     /// As [`Api::upload`].
-    pub async fn add(&self, entry: Bytes) -> Result<LeafIndex, ApiError> {
+    pub async fn add(&self, entry: Bytes) -> Result<Added, ApiError> {
         let answer = self.post("add", entry, OCTETS).await?;
         if answer.status != StatusCode::OK {
             return Err(ApiError::of(&answer));
         }
         let text = str::from_utf8(&answer.body).unwrap_or_default();
         let text = text.strip_suffix('\n').unwrap_or(text);
-        text.parse()
-            .map_err(|_error| ApiError::Malformed(format!("{text:?} is not an index")))
+        let index = text
+            .parse()
+            .map_err(|_error| ApiError::Malformed(format!("{text:?} is not an index")))?;
+        Ok(Added {
+            index,
+            duplicate: log_index_header(&answer) == Some(index),
+        })
     }
 
     async fn post(
@@ -107,16 +112,10 @@ impl Api {
     ) -> Result<Answer, ApiError> {
         let url = self.http.at(path);
         let request = || {
-            let request = self
-                .http
-                .client
-                .post(&url)
+            self.http
+                .post(path, self.token.as_deref())
                 .header(header::CONTENT_TYPE, content_type)
-                .body(body.clone());
-            match &self.token {
-                Some(token) => request.bearer_auth(token),
-                None => request,
-            }
+                .body(body.clone())
         };
         Ok(self.http.send(&url, MAX_ANSWER_LEN, request).await?)
     }
@@ -188,6 +187,15 @@ impl ApiError {
             _ => Self::Refused { status, message },
         }
     }
+}
+
+/// Bytes that the log says it holds.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Added {
+    /// Their index.
+    pub index: LeafIndex,
+    /// Whether they had been there before.
+    pub duplicate: bool,
 }
 
 /// An entry that the log says it holds, with its proof: Rekor's `TransparencyLogEntry`.

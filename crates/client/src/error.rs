@@ -49,7 +49,7 @@ pub enum ReadError {
     /// Bytes or signatures are not what the log, or the configuration, says they are. Nothing of them was used.
     #[error("{0}")]
     Verification(String),
-    /// The log signed two trees that cannot both be. This is for whoever oversees the log.
+    /// The log signed two trees that cannot both be, or has shrunk, as far as can be seen. This is for whoever oversees the log.
     #[error("{0}")]
     Misbehaviour(Evidence),
     /// The log's signature is right, but too few witnesses have cosigned.
@@ -79,7 +79,7 @@ impl From<PolicyError> for ReadError {
     }
 }
 
-/// Two signed checkpoints of one key, of which one contradicts the other.
+/// Two signed checkpoints of one key, of which one contradicts the other, or cannot be shown not to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Evidence {
     /// What is wrong with them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Response, StatusCode, Url, header};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 
 use crate::source::check_path;
 use crate::{FetchError, Source};
@@ -65,7 +65,7 @@ impl Source for HttpSource {
         let url = self.http.at(path);
         let answer = self
             .http
-            .send(&url, max_len, || self.http.client.get(&url))
+            .send(&url, max_len, || self.http.get(path))
             .await?;
         match answer.status {
             StatusCode::OK => Ok(Some(answer.body)),
@@ -85,9 +85,11 @@ impl Source for HttpSource {
 /// What reading and writing share: a client, a base URL, limits and repetitions.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
-    pub(crate) client: Client,
-    /// Without a slash at its end.
+    client: Client,
+    /// Without a slash at its end, and without a name and password: this is what is shown and kept.
     pub(crate) base: String,
+    /// The same with the name and password of the URL, where it has them.
+    secret_base: String,
     options: HttpOptions,
 }
 
@@ -102,7 +104,7 @@ pub(crate) struct Answer {
 impl Http {
     pub(crate) fn new(url: &str, options: HttpOptions) -> Result<Self, FetchError> {
         let refused = |reason: &str| FetchError::Io {
-            place: url.to_owned(),
+            place: without_userinfo(url),
             reason: reason.to_owned(),
         };
         let parsed = Url::parse(url).map_err(|error| refused(&error.to_string()))?;
@@ -118,15 +120,30 @@ impl Http {
             .connect_timeout(options.timeout.min(CONNECT_TIMEOUT))
             .build()
             .map_err(|error| refused(&causes(&error)))?;
+        let secret_base = parsed.as_str().trim_end_matches('/').to_owned();
         Ok(Self {
             client,
-            base: parsed.as_str().trim_end_matches('/').to_owned(),
+            base: without_userinfo(&secret_base),
+            secret_base,
             options,
         })
     }
 
+    /// Where `path` is, for messages.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}/{path}", self.secret_base))
+    }
+
+    /// With a token in the place of the URL's name and password, where there is one.
+    pub(crate) fn post(&self, path: &str, token: Option<&str>) -> RequestBuilder {
+        match token {
+            Some(token) => self.client.post(self.at(path)).bearer_auth(token),
+            None => self.client.post(format!("{}/{path}", self.secret_base)),
+        }
     }
 
     /// Makes a request until it is answered with something that will not pass, or the repetitions are used up.
@@ -134,7 +151,7 @@ impl Http {
         &self,
         place: &str,
         max_len: usize,
-        request: impl Fn() -> reqwest::RequestBuilder,
+        request: impl Fn() -> RequestBuilder,
     ) -> Result<Answer, FetchError> {
         let mut n = 0;
         loop {
@@ -159,7 +176,7 @@ impl Http {
         &self,
         place: &str,
         max_len: usize,
-        request: reqwest::RequestBuilder,
+        request: RequestBuilder,
     ) -> Result<Answer, FetchError> {
         let failed = |error: &reqwest::Error| FetchError::Io {
             place: place.to_owned(),
@@ -226,6 +243,19 @@ fn may_pass(status: StatusCode) -> bool {
 pub(crate) fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     seconds.parse().ok().map(Duration::from_secs)
+}
+
+/// A URL that may be shown: `https://name:password@log.example/x` is `https://log.example/x`. It need not be one that parses.
+pub fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 /// An error with all its causes, which reqwest leaves out. The URL is said elsewhere.

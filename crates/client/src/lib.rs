@@ -26,12 +26,12 @@ mod source;
 #[cfg(test)]
 mod fake;
 
-pub use api::{Api, ApiError, BatchEntry, BatchUploaded, Uploaded, verify_proof};
+pub use api::{Added, Api, ApiError, BatchEntry, BatchUploaded, Uploaded, verify_proof};
 pub use cache::Cache;
 pub use directory::DirectorySource;
 pub use error::{Evidence, FetchError, ReadError};
 pub use fsck::{FsckOptions, FsckReport};
-pub use http::{HttpOptions, HttpSource};
+pub use http::{HttpOptions, HttpSource, without_userinfo};
 pub use memory::CheckpointMemory;
 pub use reader::{ConsistencyProof, MAX_CHECKPOINT_LEN, Reader, VerifiedCheckpoint};
 pub use source::Source;

@@ -217,7 +217,7 @@ impl Load {
         match entries {
             [one] => match &one.request {
                 Some(request) => Ok(vec![self.api.upload(request).await?.index]),
-                None => Ok(vec![self.api.add(Bytes::clone(&one.body)).await?]),
+                None => Ok(vec![self.api.add(Bytes::clone(&one.body)).await?.index]),
             },
             several => {
                 let requests: Vec<_> = several

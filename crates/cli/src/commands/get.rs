@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     cx.output.line(format!("UUID: {}", proven.leaf));
     let parsed = described.get("entry").filter(|entry| !entry.is_null());
     match parsed {
-        Some(entry) => cx.output.line(format!("Body: {entry:#}")),
+        Some(entry) => cx.output.lines(format!("Body: {entry:#}")),
         None => match str::from_utf8(&body) {
             Ok(text) => cx.output.line(format!("Body: {text}")),
             Err(_binary) => cx.output.line(format!("Body: {}", body.escape_ascii())),

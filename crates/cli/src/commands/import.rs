@@ -22,7 +22,7 @@ use tegula_tlog::{Checkpoint, Edge, Hash, LogDescription, SigningKey, TilePath, 
 use crate::commands::init::{self, LogArgs};
 use crate::context::{Context, Log};
 use crate::env::RealEnv;
-use crate::exit::{CliError, Exit};
+use crate::exit::CliError;
 use crate::log_source::LogPlace;
 use crate::trust::Trusted;
 use entries::Form;
@@ -444,10 +444,7 @@ fn failed(error: Error) -> CliError {
     match error {
         Error::Rejected(_) => CliError::verification(error),
         Error::Corrupt(reason) => CliError::verification(reason),
-        Error::Overloaded { .. } | Error::Unavailable(_) | Error::Fatal(_) => CliError {
-            exit: Exit::Io,
-            message: error.to_string(),
-        },
+        Error::Overloaded { .. } | Error::Unavailable(_) | Error::Fatal(_) => CliError::io(error),
     }
 }
 

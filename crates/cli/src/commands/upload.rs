@@ -159,8 +159,9 @@ impl Uploader<'_> {
                 Err(error) => Err(error.into()),
             },
             Some(Payload::Raw(bytes)) => {
-                let index = self.api.add(bytes).await?;
-                self.look_up(name, index, leaf_hash(&body), false).await
+                let added = self.api.add(bytes).await?;
+                self.look_up(name, added.index, leaf_hash(&body), added.duplicate)
+                    .await
             }
             None => Err(CliError::usage(
                 "an entry of version 0.0.1 cannot be uploaded through the interface of version 2, expected hashedrekord:0.0.2",

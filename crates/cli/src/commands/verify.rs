@@ -7,7 +7,7 @@ use serde_json::Value;
 use tegula_client::VerifiedCheckpoint;
 use tegula_tlog::{Hash, LeafIndex, leaf_hash};
 
-use crate::commands::entry::{EntryArgs, Prepared, Subject};
+use crate::commands::entry::{EntryArgs, Payload, Prepared, Subject};
 use crate::commands::leaf::{self, Proven};
 use crate::context::{Context, Log};
 use crate::exit::CliError;
@@ -52,7 +52,13 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     };
     for subject in &prepared {
         match verify_one(&log, &checkpoint, subject, &found).await {
-            Ok(proven) => print(cx, &checkpoint, &proven, Some(&subject.name)),
+            Ok(proven) => print(
+                cx,
+                &checkpoint,
+                &proven,
+                Some(&subject.name),
+                signature(subject),
+            ),
             Err(error) => tally.failed(cx, error.about(&subject.name))?,
         }
     }
@@ -86,8 +92,11 @@ async fn verify_named(named: &leaf::Named, cx: &Context) -> Result<(), CliError>
     let index = named.find(&log, &checkpoint).await?;
     let index = index.ok_or_else(|| CliError::usage("no entry is named"))?;
     let (proven, body) = leaf::read(&log, &checkpoint, index).await?;
-    leaf::check_signature(&body)?;
-    print(cx, &checkpoint, &proven, None);
+    let signature = match leaf::check_signature(&body)? {
+        Some(_) => Signature::Good,
+        None => Signature::Unknown,
+    };
+    print(cx, &checkpoint, &proven, None, signature);
     Ok(())
 }
 
@@ -131,11 +140,41 @@ fn leaves(subject: &Prepared) -> impl Iterator<Item = Hash> + '_ {
     subject.bodies.iter().map(|body| leaf_hash(body))
 }
 
-fn print(cx: &Context, checkpoint: &VerifiedCheckpoint, proven: &Proven, name: Option<&str>) {
+/// What is known of the signature in an entry.
+#[derive(Copy, Clone)]
+enum Signature {
+    Good,
+    /// Of this kind of entry none is known: that it is in the log is all that was verified.
+    Unknown,
+}
+
+/// Subjects that are no raw entries were verified before they were looked for.
+fn signature(subject: &Prepared) -> Signature {
+    match subject.payload {
+        Some(Payload::Raw(_)) => Signature::Unknown,
+        Some(Payload::Request(_)) | None => Signature::Good,
+    }
+}
+
+fn print(
+    cx: &Context,
+    checkpoint: &VerifiedCheckpoint,
+    proven: &Proven,
+    name: Option<&str>,
+    signature: Signature,
+) {
+    let (signature, words) = match signature {
+        Signature::Good => ("verified", "verified"),
+        Signature::Unknown => (
+            "unknown",
+            "none known in an entry of this kind: that it is in the log is all that is verified",
+        ),
+    };
     if cx.output.is_json() {
         let mut json = leaf::proven_json(proven, checkpoint);
         if let Some(fields) = json.as_object_mut() {
             fields.insert("verified".to_owned(), Value::Bool(true));
+            fields.insert("signature".to_owned(), Value::from(signature));
             if let Some(name) = name {
                 fields.insert("artifact".to_owned(), Value::from(name));
             }
@@ -148,6 +187,7 @@ fn print(cx: &Context, checkpoint: &VerifiedCheckpoint, proven: &Proven, name: O
         None => cx.output.line(format!("Verified: entry {}", proven.index)),
     }
     leaf::print_proven(cx, proven, checkpoint);
+    cx.output.line(format!("Signature: {words}"));
 }
 
 /// Hashing takes a core each; reading may have to wait.

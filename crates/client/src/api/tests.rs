@@ -109,7 +109,7 @@ async fn an_overloaded_log_is_asked_again() {
         .add(Bytes::from_static(b"raw"))
         .await
         .unwrap();
-    assert_eq!(added.get(), 5);
+    assert_eq!((added.index.get(), added.duplicate), (5, false));
     assert!(
         server
             .requests()
@@ -213,4 +213,52 @@ fn no_flipped_bit_of_an_answer_changes_what_is_proven() {
     }
     // What is neither read nor needed: the log's id, the kind, the time.
     assert!(same < 8 * 130, "{same}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_there_already_are_told() {
+    let server = serve(&[
+        answer("200 OK", "x-log-index: 5\r\n", "5\n"),
+        answer("200 OK", "x-log-index: 6\r\n", "5\n"),
+    ])
+    .await;
+    let api = api(&server, None);
+    for duplicate in [true, false] {
+        let added = api.add(Bytes::new()).await.unwrap();
+        assert_eq!((added.index.get(), added.duplicate), (5, duplicate));
+    }
+}
+
+/// The token is what the user said last; and it goes in the place of a password, never beside it.
+#[tokio::test]
+async fn a_password_in_the_url_is_sent_and_not_shown() {
+    let server = serve(&[answer("200 OK", "", "5\n"), answer("200 OK", "", "5\n")]).await;
+    let url = server
+        .url("")
+        .replacen("http://", "http://user:s%40cret@", 1);
+    let with = |token: Option<&str>| {
+        let token = token.map(str::to_owned);
+        Api::new(&url, token, HttpOptions::default()).unwrap()
+    };
+    with(None).add(Bytes::new()).await.unwrap();
+    with(Some("tok")).add(Bytes::new()).await.unwrap();
+    let requests = server.requests();
+    let expected = format!(
+        "authorization: Basic {}\r\n",
+        STANDARD.encode("user:s@cret")
+    );
+    assert!(requests[0].contains(&expected), "{}", requests[0]);
+    assert!(
+        requests[1].contains("authorization: Bearer tok\r\n"),
+        "{}",
+        requests[1]
+    );
+    assert_eq!(requests[1].matches("authorization").count(), 1);
+    assert!(
+        !format!(
+            "{:?}",
+            Api::new(&url, Some("a b".to_owned()), HttpOptions::default())
+        )
+        .contains("cret")
+    );
 }

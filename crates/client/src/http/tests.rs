@@ -167,3 +167,45 @@ fn waits_double_up_to_a_bound() {
     let waits: Vec<_> = [0, 1, 2, 9, 40].map(|n| options.wait(n).as_millis()).into();
     assert_eq!(waits, [200, 400, 800, 30_000, 30_000]);
 }
+
+#[test]
+fn urls_are_shown_without_their_passwords() {
+    for (url, shown) in [
+        ("https://u:p@log.example/x", "https://log.example/x"),
+        ("https://u:p@q@log.example", "https://log.example"),
+        ("https://u@log.example:1/a@b", "https://log.example:1/a@b"),
+        ("https://log.example/a@b", "https://log.example/a@b"),
+        ("http://u:p@[::1]:3000/", "http://[::1]:3000/"),
+        ("ftp://u:p@x y", "ftp://x y"),
+        ("log", "log"),
+        ("a@b", "a@b"),
+    ] {
+        assert_eq!(without_userinfo(url), shown);
+        let failed = HttpSource::new(url, quick()).map(|source| source.name());
+        let said = failed.unwrap_or_else(|error| error.to_string());
+        assert!(said.starts_with(shown.trim_end_matches('/')), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_sent_and_not_shown() {
+    let server = Server::start(vec![
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 400 Bad\r\ncontent-length: 0\r\n\r\n",
+    ])
+    .await;
+    let url = server.url("").replacen("http://", "http://u:secret@", 1);
+    let source = HttpSource::new(&url, quick()).unwrap();
+    source.fetch("a", 3).await.unwrap();
+    let error = source.fetch("a", 3).await.unwrap_err();
+    assert!(!error.to_string().contains("secret"), "{error}");
+    assert!(!source.name().contains("secret"));
+    // `u:secret`
+    let sent = "authorization: Basic dTpzZWNyZXQ=\r\n";
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| request.contains(sent))
+    );
+}

@@ -26,7 +26,7 @@ impl Reader {
     /// | larger and consistent | it is remembered in its place |
     /// | the same | nothing |
     /// | smaller and consistent | the remembered one is given, marked as [stale](VerifiedCheckpoint::stale) |
-    /// | smaller, and the tiles no longer show whether it is consistent | the log has shrunk: misbehaviour |
+    /// | smaller, and the tiles do not show whether it is consistent | the log has shrunk, or this copy of it is old and lacks tiles: an alarm, which says that it proves neither |
     /// | not consistent, or of the same size with another root | misbehaviour |
     ///
     /// # Errors
@@ -126,15 +126,11 @@ impl Reader {
                 })
             }
             Ok(false) => Err(self.misbehaviour(presented, &remembered, "are not consistent")),
-            // What the log signed it must be able to show. An outage of the network proves nothing.
+            // What the log signed it must be able to show, so this is an alarm; an outage of the network is none.
             Err(Lack::Missing(path)) => {
-                let why = format!("show that the log has shrunk: it no longer has {path}");
-                Err(self.misbehaviour(presented, &remembered, &why))
+                Err(self.shrunk(presented, &remembered, &format!("there is no {path}")))
             }
-            Err(Lack::Wrong(problem)) => {
-                let why = format!("show that the log has shrunk: of the larger tree, {problem}");
-                Err(self.misbehaviour(presented, &remembered, &why))
-            }
+            Err(Lack::Wrong(problem)) => Err(self.shrunk(presented, &remembered, &problem)),
             Err(Lack::Other(error)) => Err(error),
         }
     }
@@ -174,12 +170,38 @@ impl Reader {
         remembered: &VerifiedCheckpoint,
         why: &str,
     ) -> ReadError {
-        let mut reason = format!(
+        let reason = format!(
             "{} signed checkpoints of size {} and {} that {why}",
             presented.origin(),
             remembered.size(),
             presented.size()
         );
+        self.alarm(presented, remembered, reason)
+    }
+
+    /// A smaller tree of which nothing shows that it is the beginning of the larger one. Nor does anything show that it is not.
+    fn shrunk(
+        &self,
+        presented: &VerifiedCheckpoint,
+        remembered: &VerifiedCheckpoint,
+        why: &str,
+    ) -> ReadError {
+        let reason = format!(
+            "{} has shrunk, or {} is an old copy of it that lacks tiles: it shows size {}, size {} was seen before, and whether the two are consistent cannot be told: {why}",
+            presented.origin(),
+            self.source.name(),
+            presented.size(),
+            remembered.size(),
+        );
+        self.alarm(presented, remembered, reason)
+    }
+
+    fn alarm(
+        &self,
+        presented: &VerifiedCheckpoint,
+        remembered: &VerifiedCheckpoint,
+        mut reason: String,
+    ) -> ReadError {
         let kept = self
             .memory
             .keep_evidence(&presented.key, &remembered.note, &presented.note);
