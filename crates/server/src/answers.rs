@@ -1,9 +1,14 @@
 //! Answers that are long: how much of them is held for clients that read slowly.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
@@ -41,11 +46,38 @@ impl Answers {
 }
 
 impl Room {
-    /// The bytes of the answer, which hold as much room as they take until the last part of them is gone.
-    pub(crate) fn hold(mut self, bytes: Bytes) -> Bytes {
+    /// The answer, which holds as much room as it takes until the last part of it is gone.
+    pub(crate) fn hold(mut self, bytes: Bytes) -> Body {
         let unused = self.0.num_permits().saturating_sub(kibibytes(bytes.len()));
         drop(self.0.split(unused));
-        Bytes::from_owner(Held { bytes, _room: self })
+        Body::new(Pieces(Bytes::from_owner(Held { bytes, _room: self })))
+    }
+}
+
+/// Bytes that are handed out piece by piece: of one that is taken, whoever writes it to the socket may make a copy.
+struct Pieces(Bytes);
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.0.is_empty() {
+            return Poll::Ready(None);
+        }
+        let len = self.0.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.0.split_to(len)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
     }
 }
 
@@ -66,5 +98,7 @@ fn kibibytes(bytes: usize) -> usize {
 
 /// The longest object that is answered: a bundle of 256 entries of 65,535 bytes with their lengths.
 pub(crate) const MAX_ANSWER: usize = 256 * (2 + tegula_tlog::MAX_ENTRY_LEN);
+/// Bytes that are handed to a connection together.
+const PIECE: usize = 64 << 10;
 /// How long a reader waits for its room.
 const PATIENCE: Duration = Duration::from_secs(5);

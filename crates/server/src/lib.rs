@@ -1,4 +1,4 @@
-//! The HTTP API of a log, as one router: tiles-format.md, section 11.
+//! The HTTP API of a log, as one router: tiles-format.md, section 12.
 //!
 //! | file | what |
 //! |---|---|

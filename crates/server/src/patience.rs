@@ -29,6 +29,21 @@ impl<S> Patient<S> {
         }
     }
 
+    fn accept(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(count)) => {
+                self.accepted = self.accepted.saturating_add(count);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(failed) => Poll::Ready(failed),
+            Poll::Pending => self.wait(cx),
+        }
+    }
+
     /// What a write that has to wait comes to: an error once it has waited too long for too little.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let patience = self.patience;
@@ -63,14 +78,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.inner).poll_write(cx, bytes) {
-            Poll::Ready(Ok(count)) => {
-                self.accepted = self.accepted.saturating_add(count);
-                Poll::Ready(Ok(count))
-            }
-            Poll::Ready(failed) => Poll::Ready(failed),
-            Poll::Pending => self.wait(cx),
-        }
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.accept(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
+        self.accept(written, cx)
+    }
+
+    /// With it the bytes of an answer are written from where they are, and not copied before.
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 
     /// Called when everything was written: the next answer has its own time.

@@ -167,12 +167,12 @@ fn answer(kind: &Kind, part: Part, etag: &str, method: &Method, room: Option<Roo
         }
     };
     let content_length = bytes.len();
-    let bytes = match (*method == Method::HEAD, room) {
-        (true, _) => Bytes::new(),
+    let body = match (*method == Method::HEAD, room) {
+        (true, _) => Body::empty(),
         (false, Some(room)) => room.hold(bytes),
-        (false, None) => bytes,
+        (false, None) => Body::from(bytes),
     };
-    let mut response = (status, Body::from(bytes)).into_response();
+    let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, kind.content_type());
     headers.insert(header::CACHE_CONTROL, kind.cache_control());

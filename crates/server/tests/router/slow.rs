@@ -1,6 +1,7 @@
 //! Clients that send or take too little, too slowly: they cost no more than they may, and no others their turn.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -10,6 +11,8 @@ use http_body_util::BodyExt;
 use tegula_server::{Limits, Options, listen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot::Sender;
+use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::served::Served;
@@ -127,22 +130,42 @@ async fn answers_hold_no_more_room_than_they_take() {
     }
 }
 
+/// Not only in the router: what a connection has taken over and not written counts as well.
+#[tokio::test]
+async fn clients_that_do_not_read_hold_their_room() {
+    let log = Served::new(&["raw"], little_room()).await;
+    for n in 0..200_u8 {
+        log.post("/add", vec![n; 60_000]).await;
+    }
+    let (address, stop, serving) = serve(&log, Limits::default()).await;
+    let ask = b"GET /tile/entries/000.p/200 HTTP/1.1\r\nhost: log\r\n\r\n";
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(ask).await.unwrap();
+        idle.push(client);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut reads = TcpStream::connect(address).await.unwrap();
+    reads.write_all(ask).await.unwrap();
+    let mut answer = [0; 12];
+    reads.read_exact(&mut answer).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 503");
+    drop((idle, reads, stop));
+    serving.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_read_is_left() {
     let log = Served::new(&["raw"], Options::default()).await;
     for n in 0..150_u8 {
         log.post("/add", vec![n; 60_000]).await;
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let limits = Limits {
         write_time: Duration::from_millis(300),
         ..Limits::default()
     };
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(listen(listener, log.router.clone(), limits, async {
-        stopped.await.unwrap_or_default();
-    }));
+    let (address, stop, serving) = serve(&log, limits).await;
     let ask = b"GET /tile/entries/000.p/150 HTTP/1.1\r\nhost: log\r\n\r\n";
     let mut idle = TcpStream::connect(address).await.unwrap();
     let mut reads = TcpStream::connect(address).await.unwrap();
@@ -166,4 +189,22 @@ async fn a_client_that_does_not_read_is_left() {
     }
     drop((reads, stop));
     serving.await.unwrap().unwrap();
+}
+
+/// Serves until what is given second is dropped.
+async fn serve(
+    log: &Served,
+    limits: Limits,
+) -> (SocketAddr, Sender<()>, JoinHandle<std::io::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let limits = Limits {
+        stop_time: Duration::from_secs(1),
+        ..limits
+    };
+    let serving = tokio::spawn(listen(listener, log.router.clone(), limits, async {
+        stopped.await.unwrap_or_default();
+    }));
+    (address, stop, serving)
 }
