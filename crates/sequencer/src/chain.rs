@@ -1,14 +1,16 @@
 //! What a warm writer knows: the tip of the chain, and what came since the published checkpoint.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tegula_storage::Version;
-use tegula_tlog::{Growth, Hash, LeafIndex, TilePath, TreeSize, append_entry, leaf_hash};
+use tegula_tlog::{Edge, Growth, Hash, LeafIndex, TilePath, TreeSize, append_entry, leaf_hash};
 
 use crate::dedup::Recent;
 use crate::error::Error;
+use crate::ids::Ids;
 use crate::slot::{Batch, Slot, SlotHeader};
 use crate::tip::{FoldError, Step, Tip};
 use crate::writer::Pending;
@@ -20,6 +22,7 @@ use crate::{Config, MAX_SLOT_BYTES, Published};
 pub(crate) struct Chain {
     tip: Tip,
     recent: Recent,
+    ids: Ids,
     published: Published,
     /// The version of the object `checkpoint` that holds `published`.
     version: Version,
@@ -27,6 +30,10 @@ pub(crate) struct Chain {
     boundaries: VecDeque<(TreeSize, Hash)>,
     /// Objects that slots completed and that are not known to be in the store.
     owed: Vec<Owed>,
+    /// The last size of which all objects are known to be in the store.
+    integrated: Option<TreeSize>,
+    /// Whether slots of others were folded since `published` was read.
+    follows_others: bool,
     backlog: Backlog,
 }
 
@@ -34,6 +41,8 @@ pub(crate) struct Chain {
 #[derive(Debug)]
 struct Owed {
     end: TreeSize,
+    /// Whether the slot is another writer's, which may have written them by now.
+    others: bool,
     objects: Vec<(TilePath, Bytes)>,
 }
 
@@ -56,14 +65,23 @@ pub(crate) struct Place {
 /// What to do with a batch.
 pub(crate) enum Plan {
     /// All of it is in the log: no slot.
-    Nothing(Vec<Place>),
+    Nothing(Vec<Vec<Place>>),
     /// This slot.
     Slot(Box<Planned>),
 }
 
+/// Entries that were handed in together, under one id.
+#[derive(Clone, Debug)]
+pub(crate) struct Group<'a> {
+    pub(crate) id: [u8; 16],
+    pub(crate) pending: Cow<'a, [Pending]>,
+}
+
 /// A slot that has not been written.
 pub(crate) struct Planned {
-    pub(crate) places: Vec<Place>,
+    /// For each group, where its entries are.
+    pub(crate) places: Vec<Vec<Place>>,
+    ids: Vec<[u8; 16]>,
     pub(crate) bytes: Bytes,
     step: Step,
     entries_len: u64,
@@ -82,8 +100,8 @@ impl Planned {
 
     /// How many of its entries are new.
     pub(crate) fn new_entries(&self) -> u64 {
-        let new = self.places.iter().filter(|place| !place.duplicate);
-        new.count() as u64
+        let places = self.places.iter().flatten();
+        places.filter(|place| !place.duplicate).count() as u64
     }
 }
 
@@ -91,12 +109,15 @@ impl Chain {
     /// A chain whose tip is a published checkpoint.
     pub(crate) fn new(tip: Tip, recent: Recent, published: Published, version: Version) -> Self {
         Self {
+            ids: Ids::from(tip.size().get()),
             tip,
             recent,
             boundaries: VecDeque::from([(published.size, published.root)]),
             published,
             version,
             owed: Vec::new(),
+            integrated: None,
+            follows_others: false,
             backlog: Backlog::default(),
         }
     }
@@ -143,13 +164,36 @@ impl Chain {
         }
         self.published = published;
         self.version = version;
+        self.follows_others = false;
     }
 
-    /// Everything that the tip's checkpoint needs and that is not known to be in the store.
-    pub(crate) fn objects_owed(&self) -> Vec<(TilePath, Bytes)> {
-        let mut objects = self.full_objects_owed();
-        objects.extend(self.tip.partial_objects());
-        objects
+    /// Whether it is likely that others published since the published checkpoint was read.
+    pub(crate) fn follows_others(&self) -> bool {
+        self.follows_others
+    }
+
+    /// Whether everything that the tip's checkpoint needs is in the store.
+    pub(crate) fn is_integrated(&self) -> bool {
+        self.integrated == Some(self.size())
+    }
+
+    /// Everything that a checkpoint of this size needs is in the store.
+    pub(crate) fn settle(&mut self, size: TreeSize) {
+        self.owed.retain(|owed| owed.end > size);
+        self.integrated = Some(size);
+    }
+
+    /// Everything that the tip's checkpoint needs and that is not known to be in the store: what nobody else has written yet, most
+    /// likely, and what others may have.
+    pub(crate) fn objects_owed(&self) -> [Vec<(TilePath, Bytes)>; 2] {
+        let of = |others| {
+            let owed = self.owed.iter().filter(move |owed| owed.others == others);
+            owed.flat_map(|owed| owed.objects.iter().cloned())
+        };
+        [
+            of(false).chain(self.tip.partial_objects()).collect(),
+            of(true).collect(),
+        ]
     }
 
     /// Only the full ones, which never change any more.
@@ -169,17 +213,31 @@ impl Chain {
         objects.map(|(_, bytes)| bytes.len()).sum()
     }
 
+    /// The ids of batches in slots that were read.
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// Takes note of the ids in the slots below those that are known, which were read for them.
+    pub(crate) fn add_earlier_ids(&mut self, from: u64, ids: impl IntoIterator<Item = [u8; 16]>) {
+        self.ids.add_earlier(from, ids);
+    }
+
+    /// The right edge at the tip.
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.tip.edge
+    }
+
     /// Finds a place for each entry and makes the slot, checked as any reader of it would.
     pub(crate) fn plan(
         &self,
-        batch: &[Pending],
+        groups: &[Group<'_>],
         config: &Config,
         log_id: &[u8; 32],
-        ids: [[u8; 16]; 2],
+        attempt: [u8; 16],
         now_ms: u64,
     ) -> Result<Plan, Error> {
-        let [attempt, batch_id] = ids;
-        let (places, new) = self.place(batch, config.dedup_window > 0)?;
+        let (places, new) = self.place(groups, config.dedup_window > 0)?;
         if new.is_empty() {
             return Ok(Plan::Nothing(places));
         }
@@ -208,8 +266,12 @@ impl Chain {
             new_root: edge.root(),
             time_ms: self.tip.time_ms.max(now_ms),
             entries_len: encoded.len() as u64,
-            batches: Batch::new(batch_id, places.iter().map(|place| place.index.get()))
-                .into_iter()
+            batches: groups
+                .iter()
+                .zip(&places)
+                .filter_map(|(group, places)| {
+                    Batch::new(group.id, places.iter().map(|place| place.index.get()))
+                })
                 .collect(),
         };
         let bytes = header.encode(&encoded);
@@ -232,6 +294,7 @@ impl Chain {
             .step(edge, growth, leaves, &entries, header.time_ms)?;
         Ok(Plan::Slot(Box::new(Planned {
             places,
+            ids: groups.iter().map(|group| group.id).collect(),
             bytes,
             step,
             entries_len: header.entries_len,
@@ -239,64 +302,88 @@ impl Chain {
     }
 
     /// Goes on to the state after one's own slot. It has to be durable.
-    pub(crate) fn advance(&mut self, planned: Planned) -> (Vec<Place>, Arc<Growth>) {
-        let growth = self.apply(planned.step, planned.entries_len);
+    pub(crate) fn advance(&mut self, planned: Planned) -> (Vec<Vec<Place>>, Arc<Growth>) {
+        self.ids.push(self.tip.size().get(), planned.ids);
+        let (growth, _) = self.apply(planned.step, planned.entries_len, false);
         (planned.places, Arc::new(growth))
     }
 
-    /// Checks a slot and goes on to the state after it. It has to be durable.
-    pub(crate) fn fold(&mut self, slot: &Slot, log_id: &[u8; 32]) -> Result<(), FoldError> {
+    /// Checks a slot and goes on to the state after it. It has to be durable. The leaves that it adds.
+    pub(crate) fn fold(&mut self, slot: &Slot, log_id: &[u8; 32]) -> Result<Vec<Hash>, FoldError> {
         let step = self.tip.fold(slot, log_id)?;
-        self.apply(step, slot.header.entries_len);
-        Ok(())
+        self.follows_others = true;
+        let ids = slot.header.batches.iter().map(|batch| batch.id);
+        self.ids.push(self.tip.size().get(), ids.collect());
+        let (_, leaves) = self.apply(step, slot.header.entries_len, true);
+        Ok(leaves)
+    }
+
+    /// Where the entries of a group are, if all of them are in the log.
+    pub(crate) fn known(&self, group: &Group<'_>, config: &Config) -> Option<Vec<Place>> {
+        if config.dedup_window == 0 {
+            return None;
+        }
+        let place = |pending: &Pending| {
+            let index = LeafIndex::new(self.recent.find(&pending.leaf)?)?;
+            Some(Place {
+                index,
+                duplicate: true,
+            })
+        };
+        group.pending.iter().map(place).collect()
     }
 
     /// A place for each entry, and the entries that are new.
     fn place<'a>(
         &self,
-        batch: &'a [Pending],
+        groups: &'a [Group<'_>],
         dedup: bool,
-    ) -> Result<(Vec<Place>, Vec<&'a Pending>), Error> {
+    ) -> Result<(Vec<Vec<Place>>, Vec<&'a Pending>), Error> {
         let start = self.size().get();
-        let mut places = Vec::with_capacity(batch.len());
-        let mut new = Vec::with_capacity(batch.len());
-        let mut in_batch: HashMap<Hash, u64> = HashMap::new();
-        for pending in batch {
-            let next = start + new.len() as u64;
-            let known = if dedup {
-                let earlier = self.recent.find(&pending.leaf);
-                earlier.or_else(|| in_batch.get(&pending.leaf).copied())
-            } else {
-                None
-            };
-            if known.is_none() {
-                new.push(pending);
-                if dedup {
-                    in_batch.insert(pending.leaf, next);
+        let mut places = Vec::with_capacity(groups.len());
+        let mut new = Vec::new();
+        let mut in_slot: HashMap<Hash, u64> = HashMap::new();
+        for group in groups {
+            let mut of_group = Vec::with_capacity(group.pending.len());
+            for pending in group.pending.iter() {
+                let next = start + new.len() as u64;
+                let known = if dedup {
+                    let earlier = self.recent.find(&pending.leaf);
+                    earlier.or_else(|| in_slot.get(&pending.leaf).copied())
+                } else {
+                    None
+                };
+                if known.is_none() {
+                    new.push(pending);
+                    if dedup {
+                        in_slot.insert(pending.leaf, next);
+                    }
                 }
+                let index = LeafIndex::new(known.unwrap_or(next))
+                    .ok_or_else(|| Error::Rejected("the tree is full".to_owned()))?;
+                of_group.push(Place {
+                    index,
+                    duplicate: known.is_some(),
+                });
             }
-            let index = LeafIndex::new(known.unwrap_or(next))
-                .ok_or_else(|| Error::Rejected("the tree is full".to_owned()))?;
-            places.push(Place {
-                index,
-                duplicate: known.is_some(),
-            });
+            places.push(of_group);
         }
         Ok((places, new))
     }
 
-    fn apply(&mut self, step: Step, entries_len: u64) -> Growth {
+    fn apply(&mut self, step: Step, entries_len: u64, others: bool) -> (Growth, Vec<Hash>) {
         self.tip = step.tip;
-        for leaf in step.leaves {
-            self.recent.push(leaf);
+        for leaf in &step.leaves {
+            self.recent.push(*leaf);
         }
         self.boundaries.push_back((self.size(), self.root()));
         self.owed.push(Owed {
             end: self.size(),
+            others,
             objects: step.objects,
         });
         self.backlog.slots += 1;
         self.backlog.bytes += entries_len;
-        step.growth
+        (step.growth, step.leaves)
     }
 }

@@ -1,4 +1,4 @@
-//! What was published when: `private/history` (tiles-format.md section 10).
+//! What was published when: `private/history` (tiles-format.md section 11).
 
 use std::fmt;
 

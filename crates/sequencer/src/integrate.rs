@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tegula_storage::{Condition, Created, ObjectPath, Store, StoreError};
-use tegula_tlog::TilePath;
+use tegula_tlog::{TilePath, TreeSize};
 
 use crate::Env;
 use crate::error::Error;
@@ -14,12 +14,32 @@ impl Writer {
     ///
     /// A crash in the middle leaves objects that are right and that nobody refers to yet.
     pub(crate) async fn integrate(&mut self) -> Result<(), Error> {
-        let objects = self.chain.as_ref().ok_or_else(cold)?.objects_owed();
-        self.write_objects(objects).await?;
-        if let Some(chain) = &mut self.chain {
-            chain.settle_full_objects();
-        }
+        let size = self.write_owed().await?;
+        self.integrated(size);
         Ok(())
+    }
+
+    /// The same, for a size that is answered: [`Writer::integrated`] is to be told.
+    pub(crate) async fn write_owed(&self) -> Result<TreeSize, Error> {
+        let chain = self.chain.as_ref().ok_or_else(cold)?;
+        let size = chain.size();
+        if !chain.is_integrated() {
+            let [own, others] = chain.objects_owed();
+            let (own, others) = futures::join!(self.write_objects(own), async {
+                // One request less where they are there, as they mostly are.
+                let missing = self.missing(others).await?;
+                self.write_objects(missing).await
+            });
+            own.and(others)?;
+        }
+        Ok(size)
+    }
+
+    /// All objects of this size are in the store.
+    pub(crate) fn integrated(&mut self, size: TreeSize) {
+        if let Some(chain) = &mut self.chain {
+            chain.settle(size);
+        }
     }
 
     /// Writes the full objects that slots completed so far, so that they need not be held.
@@ -30,6 +50,20 @@ impl Writer {
             chain.settle_full_objects();
         }
         Ok(())
+    }
+
+    /// Those of the objects that cannot be read as they should be, for whatever reason.
+    async fn missing(
+        &self,
+        objects: Vec<(TilePath, Bytes)>,
+    ) -> Result<Vec<(TilePath, Bytes)>, Error> {
+        let paths = objects.iter().map(|(path, _)| read::tile(path));
+        let paths = paths.collect::<Result<Vec<_>, _>>()?;
+        let found = self.store.read_many(&paths).await;
+        let missing = objects.into_iter().zip(found).filter(
+            |((_, bytes), found)| !matches!(found, Ok(Some(object)) if object.bytes == *bytes),
+        );
+        Ok(missing.map(|(object, _)| object).collect())
     }
 
     async fn write_objects(&self, tiles: Vec<(TilePath, Bytes)>) -> Result<(), Error> {

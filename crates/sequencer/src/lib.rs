@@ -8,6 +8,7 @@
 //! | `recover` | a cold start: the checkpoint, the right edge, what is unpublished |
 //! | `writer` | a batch takes the next slot; a loser folds the winner's and tries again |
 //! | `tip`, `chain` | what a warm writer knows, and how it grows by a slot |
+//! | `inbox`, `hand_over` | between processes: a batch is left for whoever orders the next slot |
 //! | `integrate` | tiles and bundles, a pure function of the slots |
 //! | `publish` | the checkpoint is signed and replaced |
 //! | `answer` | proofs, verified before anybody sees them |
@@ -21,8 +22,11 @@ mod answer;
 mod chain;
 mod dedup;
 mod error;
+mod hand_over;
 mod history;
+mod ids;
 mod import;
+mod inbox;
 mod init;
 mod integrate;
 mod pool;
@@ -43,6 +47,7 @@ use tegula_tlog::{Hash, SigningKey, TreeSize};
 pub use answer::{Receipt, Round};
 pub use error::Error;
 pub use import::Import;
+pub use inbox::{ITEM_VERSION, Item, ItemError, ItemName};
 pub use init::init;
 pub use pool::{Sequencer, Status};
 pub use rebuild::{RebuildReport, give_up_slots, rebuild};
@@ -74,6 +79,8 @@ pub struct Config {
     pub max_batch_entries: usize,
     /// Bytes of the entries in one batch, at most; never above 8 MiB with their lengths.
     pub max_batch_bytes: usize,
+    /// How it gets along with other writers of the log.
+    pub others: Others,
     /// Entries that wait for a batch, at most; beyond that submissions are refused.
     pub max_pending_entries: usize,
     /// Bytes that wait for a batch, at most.
@@ -89,10 +96,23 @@ impl Config {
             max_batch_entries: 16_384,
             // 8 MiB less two bytes of length for each of 16,384 entries.
             max_batch_bytes: MAX_SLOT_BYTES - 2 * 16_384,
+            others: Others::Compete,
             max_pending_entries: 65_536,
             max_pending_bytes: 64 << 20,
         }
     }
+}
+
+/// How a writer gets along with other writers of the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Others {
+    /// Whoever loses a slot tries the next one. For a few processes that each gather many requests, with nobody who hands over.
+    Compete,
+    /// The same, and what others handed over is taken along. For such a process beside many small ones.
+    TakeAlong,
+    /// While slots are contended a batch is handed over to whoever orders the next slot, which may be this writer. For many processes
+    /// of one request each.
+    HandOver,
 }
 
 /// A published checkpoint.

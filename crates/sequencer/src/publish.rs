@@ -34,7 +34,22 @@ impl Writer {
                 self.strays = 0;
                 return Ok(());
             }
-            // Every object first: a signature promises that they can be read.
+            // Every object first: a signature promises that they can be read. Where others are about, the checkpoint that is to be
+            // replaced is most likely theirs by now.
+            if chain.follows_others() {
+                let (integrated, observed) = {
+                    let this = &*self;
+                    futures::join!(this.write_owed(), this.read_checkpoint())
+                };
+                self.integrated(integrated?);
+                let (published, version) = observed?;
+                self.judge(published, version).await?;
+                let chain = self.chain.as_ref().ok_or_else(cold)?;
+                if chain.published().size >= goal {
+                    self.strays = 0;
+                    return Ok(());
+                }
+            }
             self.integrate().await?;
             match self.replace_checkpoint().await {
                 Ok(()) => return Ok(()),
@@ -84,6 +99,15 @@ impl Writer {
     /// if that happens again the writer stops: somebody signs another history.
     async fn observe_checkpoint(&mut self) -> Result<(), Error> {
         let (published, version) = self.read_checkpoint().await?;
+        self.judge(published, version).await
+    }
+
+    /// Accepts a checkpoint that was read, or starts cold, or stops.
+    pub(crate) async fn judge(
+        &mut self,
+        published: Published,
+        version: Version,
+    ) -> Result<(), Error> {
         self.fold_up_to(Some(published.size)).await?;
         let chain = self.chain.as_ref().ok_or_else(cold)?;
         if chain.has_boundary(published.size, &published.root) {

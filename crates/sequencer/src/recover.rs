@@ -18,6 +18,9 @@ impl Writer {
     /// and all slots beyond it. Nothing is believed that does not lead to the checkpoint's root.
     pub(crate) async fn cold_start(&mut self) -> Result<(), Error> {
         self.chain = None;
+        if let Some(watch) = &mut self.watch {
+            watch.interrupted();
+        }
         self.counters.cold_starts += 1;
         let (published, version) = self.read_checkpoint().await?;
         let store = self.store.as_ref();

@@ -1,20 +1,22 @@
 //! A batch takes the next slot.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tegula_storage::{SlotCreated, Store, StoreError};
-use tegula_tlog::{Hash, TreeSize, VerifierKey, leaf_hash};
+use tegula_tlog::{Growth, Hash, TreeSize, VerifierKey, leaf_hash};
 use tracing::{info, warn};
 
 use crate::answer::Round;
-use crate::chain::{Backlog, Chain, Plan, Planned};
+use crate::chain::{Backlog, Chain, Group, Place, Plan, Planned};
 use crate::error::Error;
+use crate::hand_over::{LastSlot, Room, Watch};
 use crate::read::{self, MAX_READS};
 use crate::slot::Slot;
 use crate::tip::FoldError;
-use crate::{Config, Env, Published};
+use crate::{Config, Env, Others, Published};
 
 /// Slots beyond the published checkpoint, at most, before nothing more is taken.
 pub(crate) const MAX_BACKLOG: Backlog = Backlog {
@@ -52,6 +54,16 @@ pub struct Writer {
     /// A slot that was sent and whose fate is not known. Its bytes, and no others, are sent again
     /// until its name is seen held: a second attempt next to it could log the batch twice.
     unresolved: Option<Attempt>,
+    /// A batch that was handed over, and what slots say of it.
+    pub(crate) watch: Option<Watch>,
+    /// What the last slot says of who goes on.
+    pub(crate) last: LastSlot,
+    /// About how many want the next slot.
+    pub(crate) crowd: u64,
+    /// How many batches more are handed over at once, since slots were lost to others or shared with them of late.
+    pub(crate) contention: u32,
+    /// Own slots since the inbox was listed.
+    pub(crate) slots_since_listed: u32,
     /// How often the published checkpoint was not a boundary of the chain, since it last was.
     pub(crate) strays: u32,
     /// Slots that were ordered and not published when the chain was dropped.
@@ -78,6 +90,14 @@ pub struct Counters {
     pub cold_starts: u64,
     /// Batches that failed.
     pub failures: u64,
+    /// Slots that were tried and were another's.
+    pub lost: u64,
+    /// Batches that were handed over to whoever orders the next slot.
+    pub handed_over: u64,
+    /// Batches of others that were taken along.
+    pub taken_along: u64,
+    /// Items in the inbox that were passed over: not to be parsed, or of another log or version.
+    pub bad_items: u64,
 }
 
 /// A slot that is being written.
@@ -93,6 +113,19 @@ enum Task<'a> {
     Start,
     Settle,
     Commit(&'a [Pending]),
+}
+
+/// What became of groups that tried to take the next slot.
+pub(crate) enum Tried {
+    /// All of their entries are in the log: no slot was needed.
+    Nothing(Vec<Vec<Place>>),
+    /// The slot stands; for each group, where its entries are.
+    Ours {
+        places: Vec<Vec<Place>>,
+        growth: Option<Arc<Growth>>,
+    },
+    /// The slot is another's, which was folded, or is covered.
+    Theirs,
 }
 
 /// What became of an attempt.
@@ -122,6 +155,11 @@ impl Writer {
             keys,
             chain: None,
             unresolved: None,
+            watch: None,
+            last: LastSlot::default(),
+            crowd: 1,
+            contention: 0,
+            slots_since_listed: 0,
             strays: 0,
             left_unpublished: 0,
             stopped: None,
@@ -192,7 +230,10 @@ impl Writer {
     async fn try_settle(&mut self) -> Result<(), Error> {
         self.warm().await?;
         self.catch_up().await?;
-        // Covered meanwhile, so it was published.
+        // Where the chain is gone it was covered, and so published.
+        if self.chain.is_some() && self.config.others != Others::Compete {
+            self.lead(None).await?;
+        }
         let Some(chain) = &self.chain else {
             return Ok(());
         };
@@ -206,55 +247,107 @@ impl Writer {
         if batch.is_empty() {
             return Ok(None);
         }
-        for race in 0..MAX_RACES {
+        for race in 0..self.races() {
             self.warm().await?;
             self.reduce_backlog().await?;
-            let ids = [self.env.random(), self.env.random()];
-            let now = self.env.now_ms();
-            let chain = self.chain.as_ref().ok_or_else(cold)?;
-            match chain.plan(batch, &self.config, &self.log_id, ids, now)? {
-                Plan::Nothing(places) => {
+            let [attempt, id] = [self.env.random(), self.env.random()];
+            let own = Group {
+                id,
+                pending: Cow::Borrowed(batch),
+            };
+            let mut groups = vec![own];
+            if self.takes_along(race) {
+                let room = Room::beside(batch, &self.config);
+                groups.extend(self.gather(room).await?);
+            }
+            match self.try_slot(attempt, &groups).await? {
+                Tried::Nothing(places) => {
+                    let places = places.into_iter().next().unwrap_or_default();
                     self.publish_over(&places).await?;
                     self.counters.duplicates += places.len() as u64;
                     return self.answer(batch, places, None).await.map(Some);
                 }
-                Plan::Slot(planned) => {
-                    let attempt = Attempt {
-                        start: chain.size().get(),
-                        id: ids[0],
-                        bytes: planned.bytes.clone(),
-                    };
-                    match self.take(attempt).await? {
-                        Taken::Ours => {
-                            let chain = self.chain.as_mut().ok_or_else(cold)?;
-                            let (places, growth) = chain.advance(*planned);
-                            let known = places.iter().filter(|place| place.duplicate).count();
-                            self.counters.slots += 1;
-                            self.counters.entries += (places.len() - known) as u64;
-                            self.counters.duplicates += known as u64;
-                            self.publish_over(&places).await?;
-                            return self.answer(batch, places, Some(growth)).await.map(Some);
-                        }
-                        Taken::Theirs(slot) => {
-                            self.follow(&slot).await?;
-                            // Lost again: perhaps not to a race, but by being far behind.
-                            if race > 0 {
-                                self.catch_up().await?;
-                            }
-                        }
-                        Taken::Covered => {
-                            self.chain = None;
-                            if let Some(round) = self.was_ours(batch, &planned).await? {
-                                return Ok(Some(round));
-                            }
-                        }
+                Tried::Ours { places, growth } => {
+                    if places.len() > 1 {
+                        self.contention = CONTENTION;
                     }
+                    let places = places.into_iter().next().unwrap_or_default();
+                    self.publish_over(&places).await?;
+                    return self.answer(batch, places, growth).await.map(Some);
                 }
+                // Lost again: perhaps not to a race, but by being far behind.
+                Tried::Theirs if race > 0 => self.catch_up().await?,
+                Tried::Theirs => {}
             }
+        }
+        if self.config.others == Others::HandOver {
+            return self.hand_over(batch).await.map(Some);
         }
         Err(Error::Unavailable(format!(
             "{MAX_RACES} slots in a row went to other writers"
         )))
+    }
+
+    /// How often a batch tries slots by itself.
+    fn races(&self) -> u32 {
+        match (self.config.others, self.contention > 0) {
+            (Others::Compete | Others::TakeAlong, _) => MAX_RACES,
+            (Others::HandOver, true) => 0,
+            // With two writers each gets the next slot; of many each may as well hand over at once.
+            (Others::HandOver, false) => 1 + u32::from(self.env.random()[0] & 1),
+        }
+    }
+
+    /// Tries to take the next slot for these groups, in this order, under a new attempt id.
+    pub(crate) async fn try_slot(
+        &mut self,
+        attempt: [u8; 16],
+        groups: &[Group<'_>],
+    ) -> Result<Tried, Error> {
+        let now = self.env.now_ms();
+        let chain = self.chain.as_ref().ok_or_else(cold)?;
+        let planned = match chain.plan(groups, &self.config, &self.log_id, attempt, now)? {
+            Plan::Nothing(places) => return Ok(Tried::Nothing(places)),
+            Plan::Slot(planned) => planned,
+        };
+        let attempt = Attempt {
+            start: chain.size().get(),
+            id: attempt,
+            bytes: planned.bytes.clone(),
+        };
+        let taken = self.take(attempt).await?;
+        if !matches!(taken, Taken::Theirs(_)) {
+            self.slots_since_listed = self.slots_since_listed.saturating_add(1);
+        }
+        match taken {
+            Taken::Ours => {
+                self.count(&planned);
+                let chain = self.chain.as_mut().ok_or_else(cold)?;
+                let (places, growth) = chain.advance(*planned);
+                Ok(Tried::Ours {
+                    places,
+                    growth: Some(growth),
+                })
+            }
+            Taken::Theirs(slot) => {
+                self.counters.lost += 1;
+                self.contention = CONTENTION;
+                self.follow(&slot).await?;
+                Ok(Tried::Theirs)
+            }
+            Taken::Covered => {
+                self.chain = None;
+                self.was_ours(*planned).await
+            }
+        }
+    }
+
+    /// An own slot stands.
+    fn count(&mut self, planned: &Planned) {
+        let entries: usize = planned.places.iter().map(Vec::len).sum();
+        self.counters.slots += 1;
+        self.counters.entries += planned.new_entries();
+        self.counters.duplicates += entries as u64 - planned.new_entries();
     }
 
     /// Makes sure that the chain is known, nothing sent is unresolved, and what is ordered is
@@ -369,11 +462,8 @@ impl Writer {
     /// Folds a slot that another writer took.
     async fn follow(&mut self, slot: &Slot) -> Result<(), Error> {
         let start = slot.header.prev_size.get();
-        let log_id = self.log_id;
-        let chain = self.chain.as_mut().ok_or_else(cold)?;
-        match chain.fold(slot, &log_id) {
+        match self.fold(slot)? {
             Ok(()) => {
-                self.counters.folded += 1;
                 // Expiry raises the floor before it removes: below the floor a slot that was
                 // still there to be read is covered, and the edge that was built on may be old.
                 if self.store.floor().await? > start {
@@ -410,25 +500,21 @@ impl Writer {
 
     /// After the name of an attempt was taken by a slot that is gone: whether that was the attempt itself, which stood, was
     /// published by another writer and expired while this one slept. The published tree tells.
-    async fn was_ours(
-        &mut self,
-        batch: &[Pending],
-        planned: &Planned,
-    ) -> Result<Option<Round>, Error> {
+    async fn was_ours(&mut self, planned: Planned) -> Result<Tried, Error> {
         self.warm().await?;
         let published = self.chain.as_ref().ok_or_else(cold)?.published();
         if published.size < planned.end() {
-            return Ok(None);
+            return Ok(Tried::Theirs);
         }
         let root = read::root_at(self.store.as_ref(), planned.end(), published).await?;
         if root != planned.root() {
-            return Ok(None);
+            return Ok(Tried::Theirs);
         }
-        let places = planned.places.clone();
-        self.counters.slots += 1;
-        self.counters.entries += planned.new_entries();
-        self.counters.duplicates += places.len() as u64 - planned.new_entries();
-        self.answer(batch, places, None).await.map(Some)
+        self.count(&planned);
+        Ok(Tried::Ours {
+            places: planned.places,
+            growth: None,
+        })
     }
 
     /// Folds slots as far as they go, or up to this size. The objects that they complete are written when they are many, and
@@ -448,24 +534,36 @@ impl Writer {
 
     /// Folds the slot at the tip, if there is one that still has its entries.
     pub(crate) async fn fold_next(&mut self) -> Result<bool, Error> {
-        let log_id = self.log_id;
         let start = self.chain.as_ref().ok_or_else(cold)?.size().get();
         let mut reason = String::new();
         for _ in 0..MAX_READS {
             let Some(slot) = self.read_slot(start).await? else {
                 return Ok(false);
             };
-            let chain = self.chain.as_mut().ok_or_else(cold)?;
-            match chain.fold(&slot, &log_id) {
-                Ok(()) => {
-                    self.counters.folded += 1;
-                    return Ok(true);
-                }
+            match self.fold(&slot)? {
+                Ok(()) => return Ok(true),
                 Err(FoldError::HeaderOnly) => return Ok(false),
                 Err(FoldError::Mismatch(why)) => reason = why,
             }
         }
         Err(Error::Corrupt(reason))
+    }
+
+    /// Folds a slot, and takes note of what it says of a batch that was handed over.
+    fn fold(&mut self, slot: &Slot) -> Result<Result<(), FoldError>, Error> {
+        let chain = self.chain.as_mut().ok_or_else(cold)?;
+        let before = self.watch.is_some().then(|| chain.edge().clone());
+        let leaves = match chain.fold(slot, &self.log_id) {
+            Ok(leaves) => leaves,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.counters.folded += 1;
+        self.last = LastSlot::of(&slot.header);
+        self.crowd = self.last.batches().max(self.crowd - self.crowd / 8);
+        if let Some((watch, before)) = self.watch.as_mut().zip(before) {
+            watch.folded(&slot.header, before, &leaves);
+        }
+        Ok(Ok(()))
     }
 
     /// Reads a slot, again where its bytes do not parse: a read may go wrong, and a slot may not.
@@ -484,7 +582,7 @@ impl Writer {
     }
 
     /// Publishes first where too much is unpublished; refuses the batch where that is no use.
-    async fn reduce_backlog(&mut self) -> Result<(), Error> {
+    pub(crate) async fn reduce_backlog(&mut self) -> Result<(), Error> {
         let over = |backlog: Backlog| {
             backlog.slots >= MAX_BACKLOG.slots || backlog.bytes >= MAX_BACKLOG.bytes
         };
@@ -504,6 +602,8 @@ impl Writer {
 const MAX_OWED_BYTES: usize = 32 << 20;
 /// Slots that may go to others before a batch gives up.
 const MAX_RACES: u32 = 64;
+/// Batches for which a writer keeps in mind that it was in others' way.
+pub(crate) const CONTENTION: u32 = 3;
 /// Times that one slot is sent before its batch is answered with an error.
 const MAX_SENDS: u32 = 6;
 const MAX_COLD_STARTS: u32 = 8;

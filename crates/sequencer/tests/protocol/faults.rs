@@ -394,7 +394,7 @@ pub(crate) fn check(world: &World, name: &str) {
     assert_eq!(oracle.violations, Vec::<String>::new(), "{name}");
 }
 
-fn fates() -> [fn() -> Fate; 11] {
+pub(crate) fn fates() -> [fn() -> Fate; 11] {
     [
         || Fate::Refuse,
         || Fate::Conflict,
@@ -410,7 +410,7 @@ fn fates() -> [fn() -> Fate; 11] {
     ]
 }
 
-fn reads() -> [fn() -> Fate; 5] {
+pub(crate) fn reads() -> [fn() -> Fate; 5] {
     [
         || Fate::Refuse,
         || Fate::Lose,

@@ -11,6 +11,7 @@
 //! | `attempts` | a slot that was sent and not answered |
 //! | `corrupt` | what cannot be right stops a writer, which signs nothing |
 //! | `housekeeping` | what may go, and what has to stay |
+//! | `hand_over` | batches that others take along |
 //! | `rebuilding` | after an unclean stop: torn objects, damaged slots, syncs that failed |
 //! | `broken` | stores that break a rule: the invariants have to notice |
 
@@ -26,6 +27,7 @@ mod attempts;
 mod broken;
 mod corrupt;
 mod faults;
+mod hand_over;
 mod housekeeping;
 mod oracle;
 mod rebuilding;

@@ -26,6 +26,8 @@ pub(crate) struct Oracle {
     published: u64,
     acknowledged: HashMap<Hash, u64>,
     pub(crate) publications: usize,
+    /// Batches that share a slot with an earlier one.
+    pub(crate) taken_along: usize,
     pub(crate) violations: Vec<String>,
 }
 
@@ -41,12 +43,18 @@ impl Oracle {
             published: 0,
             acknowledged: HashMap::new(),
             publications: 0,
+            taken_along: 0,
             violations: Vec::new(),
         }
     }
 
     pub(crate) fn size(&self) -> u64 {
         self.leaves.len() as u64
+    }
+
+    /// Where the slot that ends at this size begins.
+    pub(crate) fn boundary_before(&self, size: u64) -> u64 {
+        *self.boundaries.range(..size).next_back().unwrap().0
     }
 
     pub(crate) fn expect(&mut self, holds: bool, violation: impl FnOnce() -> String) {
@@ -92,6 +100,7 @@ impl Oracle {
             self.entries.push(Bytes::copy_from_slice(entry));
             self.leaves.push(leaf_hash(entry));
         }
+        self.taken_along += header.batches.len() - 1;
         for batch in &header.batches {
             let once = self.batches.insert(batch.id);
             self.expect(once, || format!("I6: slot {start} logs a batch again"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use tegula_sequencer::{Keep, TidyOptions, Writer};
+use tegula_sequencer::{Keep, Others, TidyOptions, Writer};
 
 use crate::spy::Broken;
 use crate::world::{Calm, Random, World, now_or_never, poll};
@@ -18,6 +18,7 @@ fn every_seed_keeps_the_invariants() {
     let seeds = seeds();
     let next = AtomicU64::new(seeds.start);
     let published = AtomicUsize::new(0);
+    let taken_along = AtomicUsize::new(0);
     let failures = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
@@ -28,7 +29,10 @@ fn every_seed_keeps_the_invariants() {
                         return;
                     }
                     match outcome(seed, None) {
-                        Ok(count) => drop(published.fetch_add(count, Ordering::Relaxed)),
+                        Ok((publications, others)) => {
+                            published.fetch_add(publications, Ordering::Relaxed);
+                            taken_along.fetch_add(others, Ordering::Relaxed);
+                        }
                         Err(why) => failures.lock().unwrap().push((seed, why)),
                     }
                 }
@@ -43,13 +47,18 @@ fn every_seed_keeps_the_invariants() {
     assert!(failures.is_empty(), "seeds fail, of {seeds:?}");
     let count = seeds.end - seeds.start;
     println!(
-        "{count} seeds, {} checkpoints published",
-        published.into_inner()
+        "{count} seeds, {} checkpoints published, {} batches taken along by others",
+        published.into_inner(),
+        taken_along.load(Ordering::Relaxed)
+    );
+    assert!(
+        count < 100 || taken_along.into_inner() > 0,
+        "nothing was ever handed over"
     );
 }
 
-/// What one seed comes to: how many checkpoints were published, or what was violated.
-pub(crate) fn outcome(seed: u64, broken: Option<Broken>) -> Result<usize, String> {
+/// What one seed comes to: how many checkpoints were published, and batches taken along; or what was violated.
+pub(crate) fn outcome(seed: u64, broken: Option<Broken>) -> Result<(usize, usize), String> {
     let run = catch_unwind(AssertUnwindSafe(|| Simulation::new(seed, broken).run()));
     run.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -64,6 +73,7 @@ struct Simulation {
     /// Requests on their way, housekeeping, recovery.
     others: Vec<BoxFuture<'static, ()>>,
     recovery: Option<BoxFuture<'static, ()>>,
+    manners: Option<Others>,
     power_cuts: usize,
     random: Random,
 }
@@ -99,6 +109,7 @@ impl Simulation {
             processes: vec![None, None, None],
             others: Vec::new(),
             recovery: None,
+            manners: [None, Some(Others::Compete), Some(Others::HandOver)][random.below(3)],
             power_cuts: if random.one_in(3) {
                 1 + random.below(2)
             } else {
@@ -109,7 +120,7 @@ impl Simulation {
         }
     }
 
-    fn run(mut self) -> Result<usize, String> {
+    fn run(mut self) -> Result<(usize, usize), String> {
         for step in 0..STEPS {
             if step == CALM_AT {
                 self.calm();
@@ -182,7 +193,12 @@ impl Simulation {
         } else if self.random.one_in(10) {
             // Clocks differ by up to a minute.
             let skew = i64::try_from(self.random.below(120_000)).unwrap() - 60_000;
-            self.processes[at] = Some(self.world.process(skew));
+            // In one world all compete, in another they hand over, in a third each does as it likes.
+            let others = match self.manners {
+                Some(others) => others,
+                None => MANNERS[self.random.below(3)],
+            };
+            self.processes[at] = Some(self.world.process(skew, others));
         }
     }
 
@@ -230,7 +246,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<usize, String> {
+    fn finish(mut self) -> Result<(usize, usize), String> {
         self.processes.clear();
         self.others.clear();
         if let Some(recovery) = self.recovery.take() {
@@ -243,7 +259,7 @@ impl Simulation {
         let mut oracle = self.world.oracle.lock().unwrap();
         oracle.finish(&self.world.memory);
         if oracle.violations.is_empty() {
-            Ok(oracle.publications)
+            Ok((oracle.publications, oracle.taken_along))
         } else {
             Err(format!("at the end: {}", oracle.violations.join("\n")))
         }
@@ -268,6 +284,7 @@ fn seeds() -> std::ops::Range<u64> {
     0..number("TEGULA_SEEDS").unwrap_or(few)
 }
 
+const MANNERS: [Others; 3] = [Others::Compete, Others::TakeAlong, Others::HandOver];
 /// Failures after which no more seeds are begun.
 const ENOUGH: usize = 5;
 const CALM_AT: usize = 3_000;

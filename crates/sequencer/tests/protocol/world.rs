@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tegula_sequencer::{Config, Env, Error, Pending, Tidy, TidyOptions, Writer, init, rebuild};
+use tegula_sequencer::{
+    Config, Env, Error, Others, Pending, Tidy, TidyOptions, Writer, init, rebuild,
+};
 use tegula_storage::{
     Condition, Controller, Fate, Faulty, Memory, Operation, OperationKind, Store,
 };
@@ -118,9 +120,13 @@ impl World {
     }
 
     /// A process that commits batches until there are none, and ends where its writer stops.
-    pub(crate) fn process(&self, skew_ms: i64) -> BoxFuture<'static, ()> {
+    pub(crate) fn process(&self, skew_ms: i64, others: Others) -> BoxFuture<'static, ()> {
         let store = self.store(self.weather());
-        let writer = Writer::new(store, self.env(skew_ms), self.config.clone()).unwrap();
+        let config = Config {
+            others,
+            ..self.config.clone()
+        };
+        let writer = Writer::new(store, self.env(skew_ms), config).unwrap();
         serve(writer, Arc::clone(&self.shared), Arc::clone(&self.oracle)).boxed()
     }
 

@@ -1,4 +1,4 @@
-//! `private/import`: there while an import is not finished (tiles-format.md section 10).
+//! `private/import`: there while an import is not finished (tiles-format.md section 11).
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
