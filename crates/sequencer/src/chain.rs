@@ -191,9 +191,25 @@ impl Chain {
             owed.flat_map(|owed| owed.objects.iter().cloned())
         };
         [
-            of(false).chain(self.tip.partial_objects()).collect(),
+            of(false).chain(self.partial_objects_owed()).collect(),
             of(true).collect(),
         ]
+    }
+
+    /// Partial objects of the tip that are not there yet: above the lowest level most are as they were.
+    fn partial_objects_owed(&self) -> impl Iterator<Item = (TilePath, Bytes)> {
+        let sizes = [Some(self.published.size), self.integrated];
+        let is_there = move |path: &TilePath| {
+            sizes.into_iter().flatten().any(|size| {
+                let then = match path.level() {
+                    Some(level) => TilePath::hashes_at(level, path.index(), size),
+                    None => TilePath::entries_at(path.index(), size),
+                };
+                then == Some(*path)
+            })
+        };
+        let objects = self.tip.partial_objects().into_iter();
+        objects.filter(move |(path, _)| !is_there(path))
     }
 
     /// Only the full ones, which never change any more.

@@ -15,7 +15,7 @@ use crate::{ObjectPath, Root, StoreError};
 /// [`create`](Self::create) made is immutable: nothing but [`rebuild`](Self::rebuild) changes its
 /// bytes, and if it is removed it may come back only as it was. An object that
 /// [`replace`](Self::replace) made may be replaced. The two never meet at one path. No path goes
-/// through an object: where `a` is an object, `a/b` cannot be, and the other way round.
+/// through an object: where `a` is an object nobody makes `a/b`, nor the other way round, and a store whose names are paths refuses it as `Invalid`.
 ///
 /// **Slots** are named by a number. A name is taken by the first write that reaches it, and is
 /// never free again, whatever becomes of the bytes.
@@ -120,12 +120,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// A name in the answer need not be durable yet.
     async fn slots(&self, from: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
 
-    /// The floor: no slot can be made below it. It begins at 0 and never falls.
+    /// The floor: no slot can be made below it. It begins at 0 and never falls. Where slots stay for ever it stays at 0.
     async fn floor(&self) -> Result<u64, StoreError>;
 
     /// Raises the floor, durably when it returns; where it is as high already, nothing happens.
     ///
-    /// Slots below it stay until they are removed.
+    /// Slots below it stay until they are removed. Where slots stay for ever, any floor but 0 is `Invalid`.
     async fn raise_floor(&self, floor: u64) -> Result<(), StoreError>;
 
     /// Removes a slot below the floor; above it, that is `Invalid`. Idempotent.
@@ -133,7 +133,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Makes these objects durable: their bytes, and their names.
     ///
-    /// A path without an object is `Invalid`.
+    /// A path without an object is `Invalid`, where there is anything to do.
     async fn sync(&self, paths: &[ObjectPath]) -> Result<(), StoreError>;
 
     /// Makes every public object durable that is there when it is called, whoever made it.

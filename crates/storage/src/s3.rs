@@ -1,0 +1,607 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider, StalledStreamProtectionConfig,
+};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use bytes::{Bytes, BytesMut};
+use futures::future::join_all;
+use tokio::sync::Semaphore;
+
+use crate::{
+    Condition, Created, MAX_OBJECT_BYTES, Object, ObjectPath, Replaced, Root, SlotCreated, Store,
+    StoreError, Version,
+};
+
+mod address;
+mod outcome;
+
+pub use address::{AddressError, S3Address};
+use outcome::{Outcome, Said, outcome};
+
+/// A store in two buckets of S3, or of a store that speaks its language, or in two prefixes of one bucket.
+///
+/// ```text
+/// s3://log-public?private=s3://log-private
+/// <public bucket>/tile/0/000
+/// <private bucket>/wal/00000000000000000000
+/// ```
+///
+/// Everything rests on two conditions: that `If-None-Match: *` makes an object only where none is, and `If-Match` replaces only
+/// what was read. [`S3::probe`] tries both, and a store that ignores them is refused.
+///
+/// What was written is durable when it is answered, so there is nothing to sync. Slots stay for ever: there is no floor.
+///
+/// A write is never sent twice by this store, nor by the SDK: a repetition of one that happened would be refused because of itself. What
+/// is answered with 412 did not happen by this request; what is not answered, or with 409 or 5xx, is `Unknown`. Reads are repeated.
+#[derive(Clone)]
+pub struct S3 {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    address: S3Address,
+    options: S3Options,
+    turns: Semaphore,
+}
+
+/// How an [`S3`] is used.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct S3Options {
+    /// The time that one request may take, from connecting to the last byte; 10 s unless it is said.
+    pub request_time: Duration,
+    /// Requests under way at one time; 256 unless it is said.
+    pub requests: usize,
+    /// How often a read is made again after a failure that may pass; 4 unless it is said.
+    pub read_again: u32,
+}
+
+impl Default for S3Options {
+    fn default() -> Self {
+        Self {
+            request_time: Duration::from_secs(10),
+            requests: 256,
+            read_again: 4,
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub struct S3Keys {
+    /// The access key's id.
+    pub id: String,
+    /// The access key.
+    pub secret: String,
+    /// The token of a session, as functions have one.
+    pub session: Option<String>,
+}
+
+impl fmt::Debug for S3Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Keys")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl S3 {
+    /// The store at an address. Nothing is asked yet: see [`S3::probe`].
+    pub fn new(address: S3Address, keys: S3Keys, options: S3Options) -> Self {
+        let keys = Credentials::new(keys.id, keys.secret, keys.session, None, "tegula");
+        let http = Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(options.request_time.min(CONNECT_TIME))
+            .operation_attempt_timeout(options.request_time)
+            .operation_timeout(options.request_time)
+            .build();
+        let mut config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http)
+            .credentials_provider(SharedCredentialsProvider::new(keys))
+            .region(Region::new(address.region().to_owned()))
+            .force_path_style(address.path_style())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            // Not every store knows the newer checksums; TLS and the log's own hashes are enough.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        if let Some(endpoint) = address.endpoint() {
+            config = config.endpoint_url(endpoint);
+        }
+        Self {
+            inner: Arc::new(Inner {
+                client: Client::from_conf(config.build()),
+                turns: Semaphore::new(options.requests.max(1)),
+                address,
+                options,
+            }),
+        }
+    }
+
+    /// Tries in both places whether conditions are kept. `unique` is a name that nobody else uses at the same time.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if they are not, and whatever else is in the way.
+    pub async fn probe(&self, unique: &str) -> Result<(), StoreError> {
+        for root in [Root::Public, Root::Private] {
+            let path = ObjectPath::new(root, format!("probe/{unique}"));
+            let path = path.map_err(|error| StoreError::invalid(error.to_string()))?;
+            let tried = self.try_conditions(&path).await;
+            let removed = self.remove(&path).await;
+            tried?;
+            removed?;
+        }
+        Ok(())
+    }
+
+    async fn try_conditions(&self, path: &ObjectPath) -> Result<(), StoreError> {
+        let ignored = |condition: &str| {
+            Err(StoreError::invalid(format!(
+                "{} ignores {condition}: a log in it could fork",
+                self.inner.address
+            )))
+        };
+        if self.create(path, "first".into()).await? == Created::Exists {
+            return Err(StoreError::refused(format!("{path} is there already")));
+        }
+        if self.create(path, "second".into()).await? == Created::Created {
+            return ignored("If-None-Match: *");
+        }
+        let first = self.read(path).await?;
+        let version = first.filter(|object| object.bytes == "first");
+        let Some(version) = version.map(|object| object.version) else {
+            return ignored("If-None-Match: *");
+        };
+        let third = self.replace(path, Some(&version), "third".into()).await?;
+        if third == Replaced::Changed {
+            return Err(StoreError::invalid(format!(
+                "{} does not replace what was read",
+                self.inner.address
+            )));
+        }
+        match self.replace(path, Some(&version), "fourth".into()).await? {
+            Replaced::Changed => Ok(()),
+            Replaced::Replaced(_) => ignored("If-Match"),
+        }
+    }
+
+    fn at(&self, root: Root, path: &str) -> (String, String) {
+        let place = self.inner.address.place(root);
+        (place.bucket().to_owned(), place.key(path))
+    }
+
+    async fn put(
+        &self,
+        (bucket, key): (String, String),
+        bytes: Bytes,
+        condition: If<'_>,
+    ) -> Outcome<Version> {
+        let _turn = self.inner.turns.acquire().await;
+        let request = self.inner.client.put_object().bucket(bucket).key(&key);
+        let request = match condition {
+            If::Absent => request.if_none_match("*"),
+            If::Version(version) => {
+                let Ok(tag) = std::str::from_utf8(version.token()) else {
+                    return Outcome::Precondition;
+                };
+                request.if_match(tag)
+            }
+        };
+        let (content_type, cache_control) = headers(&key);
+        let sent = request
+            .content_type(content_type)
+            .set_cache_control(cache_control.map(str::to_owned))
+            .body(ByteStream::from(bytes))
+            .send()
+            .await;
+        outcome(sent, &key, Said::Written).and_then(|answer| {
+            let tag = answer.e_tag().map(str::to_owned);
+            tag.map(|tag| Version::new(tag.into_bytes()))
+                .ok_or_else(|| {
+                    StoreError::unknown(format!("{key} was written, and no ETag answered"))
+                })
+        })
+    }
+
+    /// Bytes and version; `None` if there is no object.
+    async fn get(
+        &self,
+        (bucket, key): (String, String),
+        head: Option<usize>,
+    ) -> Result<Option<Object>, StoreError> {
+        if head == Some(0) {
+            // No range says nothing; whether it is there has to be asked otherwise.
+            let object = Box::pin(self.get((bucket, key), Some(1))).await?;
+            return Ok(object.map(|object| Object {
+                bytes: Bytes::new(),
+                ..object
+            }));
+        }
+        let mut again = 0;
+        loop {
+            match self.get_once(&bucket, &key, head).await {
+                Err(StoreError::Refused(_) | StoreError::Unknown(_))
+                    if again < self.inner.options.read_again =>
+                {
+                    tokio::time::sleep(AGAIN * 2_u32.pow(again)).await;
+                    again += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn get_once(
+        &self,
+        bucket: &str,
+        key: &str,
+        head: Option<usize>,
+    ) -> Result<Option<Object>, StoreError> {
+        let _turn = self.inner.turns.acquire().await;
+        let range = head.map(|len| format!("bytes=0-{}", len - 1));
+        let request = self.inner.client.get_object().bucket(bucket).key(key);
+        let sent = request.set_range(range).send().await;
+        let mut answer = match outcome(sent, key, Said::Read) {
+            Outcome::Done(answer) => answer,
+            Outcome::Absent | Outcome::Precondition => return Ok(None),
+            // An empty object has no range.
+            Outcome::NoRange => {
+                return Box::pin(self.get_once(bucket, key, None)).await;
+            }
+            Outcome::Failed(error) => return Err(error),
+        };
+        let tag = answer.e_tag.take().unwrap_or_default();
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = answer.body.next().await {
+            let chunk = chunk.map_err(|error| {
+                StoreError::refused(format!("{key} ended in the midst: {error}"))
+            })?;
+            if bytes.len() + chunk.len() > MAX_OBJECT_BYTES {
+                return Err(StoreError::invalid(format!(
+                    "{key} is longer than {MAX_OBJECT_BYTES} bytes"
+                )));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let expected = answer
+            .content_length
+            .and_then(|len| usize::try_from(len).ok());
+        if expected.is_some_and(|len| len != bytes.len()) {
+            return Err(StoreError::refused(format!(
+                "{key} is {} bytes of {expected:?}",
+                bytes.len()
+            )));
+        }
+        // A store may not keep to the range.
+        bytes.truncate(head.unwrap_or(usize::MAX));
+        Ok(Some(Object {
+            bytes: bytes.freeze(),
+            version: Version::new(tag.into_bytes()),
+        }))
+    }
+
+    /// At most `limit` keys below a prefix, after one, without the place's own prefix.
+    async fn keys(
+        &self,
+        root: Root,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let place = self.inner.address.place(root);
+        // Slots are not objects: they are listed where they are asked for.
+        let slots = root == Root::Public || prefix == SLOTS;
+        let mut found: Vec<String> = Vec::new();
+        let mut after = after.map(|after| place.key(after));
+        while found.len() < limit {
+            let most = (limit - found.len()).min(PAGE);
+            let page = self
+                .page(place.bucket(), &place.key(prefix), after.clone(), most)
+                .await?;
+            let Some(last) = page.keys.last().cloned() else {
+                break;
+            };
+            let own = page.keys.iter().filter_map(|key| place.path(key));
+            let own = own.filter(|path| slots || !path.starts_with(SLOTS));
+            found.extend(own.map(str::to_owned));
+            after = Some(last);
+            if !page.more {
+                break;
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn page(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<Page, StoreError> {
+        let mut again = 0;
+        loop {
+            let sent = {
+                let _turn = self.inner.turns.acquire().await;
+                self.inner
+                    .client
+                    .list_objects_v2()
+                    .bucket(bucket)
+                    .prefix(prefix)
+                    .set_start_after(after.clone())
+                    .max_keys(i32::try_from(most).unwrap_or(i32::MAX))
+                    .send()
+                    .await
+            };
+            match outcome(sent, prefix, Said::Read) {
+                Outcome::Done(answer) => {
+                    let more = answer.is_truncated().unwrap_or(false);
+                    let keys = answer.contents.unwrap_or_default().into_iter();
+                    let keys = keys.filter_map(|object| object.key).collect();
+                    return Ok(Page { keys, more });
+                }
+                Outcome::Failed(StoreError::Refused(_) | StoreError::Unknown(_))
+                    if again < self.inner.options.read_again =>
+                {
+                    tokio::time::sleep(AGAIN * 2_u32.pow(again)).await;
+                    again += 1;
+                }
+                Outcome::Failed(error) => return Err(error),
+                Outcome::Absent | Outcome::Precondition | Outcome::NoRange => {
+                    return Err(StoreError::refused(format!("there is no bucket {bucket}")));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for S3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("S3")
+            .field(&self.inner.address.to_string())
+            .finish()
+    }
+}
+
+/// What an object has to be, to be written.
+enum If<'a> {
+    Absent,
+    Version(&'a Version),
+}
+
+struct Page {
+    keys: Vec<String>,
+    more: bool,
+}
+
+#[async_trait]
+impl Store for S3 {
+    async fn read(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
+        self.get(self.at(path.root(), path.as_str()), None).await
+    }
+
+    async fn read_many(&self, paths: &[ObjectPath]) -> Vec<Result<Option<Object>, StoreError>> {
+        join_all(paths.iter().map(|path| self.read(path))).await
+    }
+
+    async fn create(&self, path: &ObjectPath, bytes: Bytes) -> Result<Created, StoreError> {
+        check_length(path, &bytes)?;
+        let at = self.at(path.root(), path.as_str());
+        match self.put(at, bytes, If::Absent).await {
+            Outcome::Done(_) => Ok(Created::Created),
+            Outcome::Precondition => Ok(Created::Exists),
+            other => Err(other.unexpected(path)),
+        }
+    }
+
+    async fn create_many(
+        &self,
+        objects: Vec<(ObjectPath, Bytes)>,
+    ) -> Vec<Result<Created, StoreError>> {
+        let create =
+            |(path, bytes): (ObjectPath, Bytes)| async move { self.create(&path, bytes).await };
+        join_all(objects.into_iter().map(create)).await
+    }
+
+    async fn replace(
+        &self,
+        path: &ObjectPath,
+        expected: Option<&Version>,
+        bytes: Bytes,
+    ) -> Result<Replaced, StoreError> {
+        check_length(path, &bytes)?;
+        let at = self.at(path.root(), path.as_str());
+        match self
+            .put(at, bytes, expected.map_or(If::Absent, If::Version))
+            .await
+        {
+            Outcome::Done(version) => Ok(Replaced::Replaced(version)),
+            Outcome::Precondition | Outcome::Absent => Ok(Replaced::Changed),
+            other => Err(other.unexpected(path)),
+        }
+    }
+
+    async fn remove(&self, path: &ObjectPath) -> Result<(), StoreError> {
+        let _turn = self.inner.turns.acquire().await;
+        let (bucket, key) = self.at(path.root(), path.as_str());
+        let sent = self
+            .inner
+            .client
+            .delete_object()
+            .bucket(bucket)
+            .key(&key)
+            .send();
+        match outcome(sent.await, &key, Said::Written) {
+            Outcome::Done(_) | Outcome::Absent => Ok(()),
+            other => Err(other.unexpected(path)),
+        }
+    }
+
+    async fn list(
+        &self,
+        root: Root,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        // No path begins so.
+        let slots = root == Root::Private && prefix.starts_with(SLOTS);
+        if slots || !prefix.bytes().all(is_plain) {
+            return Ok(Vec::new());
+        }
+        let after = after.map(plain);
+        self.keys(root, prefix, after.as_deref(), limit).await
+    }
+
+    async fn create_slot(&self, start: u64, bytes: Bytes) -> Result<SlotCreated, StoreError> {
+        check_length(&format_args!("slot {start}"), &bytes)?;
+        let at = self.at(Root::Private, &slot(start));
+        match self.put(at, bytes, If::Absent).await {
+            Outcome::Done(_) => Ok(SlotCreated::Created),
+            Outcome::Precondition => Ok(SlotCreated::Exists),
+            other => Err(other.unexpected(&format_args!("slot {start}"))),
+        }
+    }
+
+    async fn read_slot(&self, start: u64) -> Result<Option<Bytes>, StoreError> {
+        let object = self.get(self.at(Root::Private, &slot(start)), None).await?;
+        Ok(object.map(|object| object.bytes))
+    }
+
+    async fn read_slot_head(
+        &self,
+        start: u64,
+        max_len: usize,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let at = self.at(Root::Private, &slot(start));
+        let object = self.get(at, Some(max_len.min(MAX_OBJECT_BYTES))).await?;
+        Ok(object.map(|object| object.bytes))
+    }
+
+    async fn slots(&self, from: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let after = from.checked_sub(1).map(slot);
+        let names = self
+            .keys(Root::Private, SLOTS, after.as_deref(), limit)
+            .await?;
+        let starts = names.iter().filter_map(|name| {
+            let digits = name.strip_prefix(SLOTS)?;
+            let start = digits.parse().ok()?;
+            (slot(start) == *name).then_some(start)
+        });
+        Ok(starts.collect())
+    }
+
+    async fn floor(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn raise_floor(&self, floor: u64) -> Result<(), StoreError> {
+        match floor {
+            0 => Ok(()),
+            _ => Err(StoreError::invalid(format!(
+                "slots stay in {}: there is no floor to be raised to {floor}",
+                self.inner.address
+            ))),
+        }
+    }
+
+    async fn remove_slot(&self, start: u64) -> Result<(), StoreError> {
+        Err(StoreError::invalid(format!(
+            "slot {start} stays in {}: names are taken once",
+            self.inner.address
+        )))
+    }
+
+    async fn sync(&self, _paths: &[ObjectPath]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn sync_all(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn rebuild(&self, path: &ObjectPath, _bytes: Bytes) -> Result<(), StoreError> {
+        Err(StoreError::invalid(format!(
+            "{path} was to be rebuilt in a store that is never unclean"
+        )))
+    }
+
+    fn condition(&self) -> Condition {
+        Condition::Clean
+    }
+
+    async fn recovered(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// What a web server, or a CDN, is to say with an object (tiles-format.md section 1).
+fn headers(key: &str) -> (&'static str, Option<&'static str>) {
+    match key.rsplit('/').next() {
+        Some("checkpoint") => ("text/plain; charset=utf-8", Some("public, max-age=1")),
+        Some("log.json") => ("application/json", Some("public, max-age=60")),
+        _ if key.contains("tile/") => (OCTETS, Some("public, max-age=31536000, immutable")),
+        _ => (OCTETS, None),
+    }
+}
+
+/// A text after which the same paths come, and which any store can say in XML.
+fn plain(after: &str) -> String {
+    let Some(at) = after.bytes().position(|byte| !is_plain(byte)) else {
+        return after.to_owned();
+    };
+    let (begin, rest) = after.as_bytes().split_at(at);
+    let begin = String::from_utf8_lossy(begin);
+    // What is not plain comes before every character of a path, or behind all of them.
+    match rest.first() {
+        Some(byte) if *byte > b'~' => format!("{begin}~"),
+        _ => begin.into_owned(),
+    }
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+}
+
+fn slot(start: u64) -> String {
+    format!("{SLOTS}{start:020}")
+}
+
+fn check_length(name: &dyn fmt::Display, bytes: &Bytes) -> Result<(), StoreError> {
+    if bytes.len() > MAX_OBJECT_BYTES {
+        return Err(StoreError::invalid(format!(
+            "{name} of {} bytes is longer than {MAX_OBJECT_BYTES}",
+            bytes.len()
+        )));
+    }
+    Ok(())
+}
+
+const OCTETS: &str = "application/octet-stream";
+const SLOTS: &str = "wal/";
+#[cfg(test)]
+mod tests;
+
+/// Keys that are listed together, at most.
+const PAGE: usize = 1_000;
+/// Before a read is made again; twice as long each time.
+const AGAIN: Duration = Duration::from_millis(25);
+const CONNECT_TIME: Duration = Duration::from_secs(3);
