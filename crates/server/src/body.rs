@@ -35,23 +35,22 @@ impl Bodies {
     pub(crate) async fn read(&self, mut body: Body, max_len: usize) -> Result<Held<'_>, ApiError> {
         let too_long =
             || ApiError::bad_request(format!("the request body is larger than {max_len} bytes"));
-        if body.size_hint().lower() > max_len as u64 {
-            return Err(too_long());
-        }
+        let mut refused = body.size_hint().lower() > max_len as u64;
         let mut room = self.take(1).await?;
         let mut bytes = BytesMut::new();
-        let (mut period, mut before) = (Instant::now() + PERIOD, 0);
+        let (mut received, mut before) = (0, 0);
+        let mut period = Instant::now() + PERIOD;
         loop {
             let Ok(frame) = timeout_at(period, body.frame()).await else {
                 // Whoever sends less holds the room of others.
-                let sent = bytes.len() - before;
+                let sent = received - before;
                 if sent < LEAST {
                     return Err(ApiError::too_slow(format!(
                         "the request body is too slow: {sent} bytes in {} s, expected at least {LEAST}",
                         PERIOD.as_secs()
                     )));
                 }
-                (period, before) = (period + PERIOD, bytes.len());
+                (period, before) = (period + PERIOD, received);
                 continue;
             };
             let Some(frame) = frame else { break };
@@ -62,15 +61,24 @@ impl Bodies {
             let Ok(data) = frame.into_data() else {
                 continue;
             };
-            if bytes.len() + data.len() > max_len {
-                return Err(too_long());
+            received += data.len();
+            if refused || received > max_len {
+                // A client, or a proxy, that is cut off while it sends may never read why. So some of it is thrown away.
+                (refused, bytes) = (true, BytesMut::new());
+                if received > MAX_THROWN_AWAY {
+                    return Err(too_long());
+                }
+                continue;
             }
-            let needed = (bytes.len() + data.len()).div_ceil(1024);
+            let needed = received.div_ceil(1024);
             let missing = needed.saturating_sub(room.num_permits());
             if missing > 0 {
                 room.merge(self.take(missing).await?);
             }
             bytes.extend_from_slice(&data);
+        }
+        if refused {
+            return Err(too_long());
         }
         Ok(Held {
             bytes: bytes.freeze(),
@@ -90,6 +98,8 @@ impl Bodies {
 
 /// The longest body of a request of Rekor v2 or of a batch, in bytes.
 pub(crate) const MAX_BODY: usize = 4 << 20;
+/// Bytes of a body that is too long that are read all the same.
+const MAX_THROWN_AWAY: usize = 4 * MAX_BODY;
 /// How long an upload waits for its room.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked at how much of a body came.

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -79,6 +81,27 @@ async fn a_body_has_to_come_at_a_least_rate() {
     let fair = trickle(vec![b' '; 20 << 10], 25, Duration::from_secs(1));
     let message = log.refused("/api/v2/log/entries", fair, 400, 3).await;
     assert!(message.starts_with("invalid type"), "{message}");
+}
+
+/// Who is cut off while sending does not read the answer.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_too_long_is_read_before_it_is_refused() {
+    let log = Served::rekor().await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    for (pieces, least) in [(5, 5), (100, 16)] {
+        sent.store(0, Ordering::Relaxed);
+        let counter = Arc::clone(&sent);
+        let body = stream::iter(0..pieces).map(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(Bytes::from(vec![b' '; 1 << 20]))
+        });
+        let message = log
+            .refused("/api/v2/log/entries", Body::from_stream(body), 400, 3)
+            .await;
+        assert_eq!(message, "the request body is larger than 4194304 bytes");
+        let sent = sent.load(Ordering::Relaxed);
+        assert!((least..=least + 1).contains(&sent), "{sent}");
+    }
 }
 
 /// The room of an answer is taken until its last byte is gone, and no longer.
