@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream;
 use tegula_storage::{Created, ObjectPath, Root, StoreError};
 use tegula_tlog::{Edge, Growth, Hash, TreeSize};
 use tracing::debug;
@@ -378,21 +380,37 @@ impl Writer {
         Listed { names, .. }: Listed,
         mut room: Room,
     ) -> Result<Vec<Group<'static>>, Error> {
-        let paths = names.iter().map(private).collect::<Result<Vec<_>, _>>()?;
-        let objects = self.store.read_many(&paths).await;
+        let mut paths = names.iter().map(private).collect::<Result<Vec<_>, _>>()?;
+        let mut portions = Vec::new();
+        while !paths.is_empty() {
+            let rest = paths.split_off(paths.len().min(READ_TOGETHER));
+            portions.push(std::mem::replace(&mut paths, rest));
+        }
+        let store = Arc::clone(&self.store);
+        // As many under way as memory has room for, were all of them as long as they may be.
+        let mut objects = stream::iter(portions)
+            .map(|portion| {
+                let store = Arc::clone(&store);
+                async move { store.read_many(&portion).await }
+            })
+            .buffered(READ_AHEAD);
         let mut groups = Vec::with_capacity(names.len());
-        for (name, object) in names.into_iter().zip(objects) {
-            // One that vanished or cannot be read now is for another time.
-            let Ok(Some(object)) = object else { continue };
-            match Item::parse(name, &self.log_id, &object.bytes) {
-                Ok(item) if room.take(&item) => groups.push(Group {
-                    id: name.id,
-                    pending: item.entries.into_iter().map(Pending::new).collect(),
-                }),
-                Ok(_) => break,
-                Err(error) => {
-                    self.counters.bad_items += 1;
-                    debug!(%error, "an item of the inbox is passed over");
+        let mut names = names.into_iter();
+        while let Some(portion) = objects.next().await {
+            for (object, name) in portion.into_iter().zip(&mut names) {
+                // One that vanished or cannot be read now is for another time.
+                let Ok(Some(object)) = object else { continue };
+                match Item::parse(name, &self.log_id, &object.bytes) {
+                    Ok(item) if room.take(&item) => groups.push(Group {
+                        id: name.id,
+                        pending: item.entries.into_iter().map(Pending::new).collect(),
+                    }),
+                    // The slot is full.
+                    Ok(_) => return Ok(groups),
+                    Err(error) => {
+                        self.counters.bad_items += 1;
+                        debug!(%error, "an item of the inbox is passed over");
+                    }
                 }
             }
         }
@@ -592,6 +610,9 @@ fn private(name: &ItemName) -> Result<ObjectPath, Error> {
 const MAX_PUTS: u32 = 6;
 /// Items that are listed together, and at most folded into one slot.
 const MAX_ITEMS: usize = 1_000;
+/// Items that are asked for in one call, and calls that are made before the first is answered: 256 items, 32 MiB.
+const READ_TOGETHER: usize = 16;
+const READ_AHEAD: usize = 16;
 /// Items of authors that are gone, removed together.
 const MAX_REMOVED: usize = 100;
 /// Slots that are read back for a batch that was handed over.

@@ -6,7 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 use tegula_tlog::{TreeSize, append_entry, parse_bundle};
 
-use crate::slot::{Fields, MAX_SLOT_BYTES, MAX_SLOT_ENTRIES};
+use crate::slot::{Fields, MAX_SLOT_ENTRIES};
+use crate::writer::Pending;
 
 /// The format version that this code writes, and the only one that it reads.
 pub const ITEM_VERSION: u8 = 1;
@@ -69,6 +70,12 @@ impl fmt::Display for ItemName {
 }
 
 impl Item {
+    /// Whether a batch is short enough to be handed over.
+    pub(crate) fn holds(batch: &[Pending]) -> bool {
+        let bytes = batch.iter().map(|pending| pending.entry.len() + 2);
+        bytes.sum::<usize>() <= MAX_ITEM_BYTES
+    }
+
     /// The object's bytes; `None` where an entry is too long.
     pub fn encode<'a>(
         name: ItemName,
@@ -124,9 +131,9 @@ impl Item {
             let reason = format!("has {count} entries, expected 1 to {MAX_SLOT_ENTRIES}");
             return Err(refused(&reason));
         }
-        if rest.len() > MAX_SLOT_BYTES {
+        if rest.len() > MAX_ITEM_BYTES {
             let reason = format!(
-                "has {} bytes of entries, expected at most {MAX_SLOT_BYTES}",
+                "has {} bytes of entries, expected at most {MAX_ITEM_BYTES}",
                 rest.len()
             );
             return Err(refused(&reason));
@@ -141,6 +148,9 @@ impl Item {
     }
 }
 
+/// Bytes of an item's entries with their lengths, at most. A batch that is longer takes a slot by itself: whoever orders the next
+/// slot holds many items at one time.
+pub const MAX_ITEM_BYTES: usize = 128 << 10;
 /// What the paths of all items begin with, below the private root.
 pub(crate) const PREFIX: &str = "inbox/";
 const MAGIC: &[u8; 7] = b"tegulai";
@@ -183,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_item_comes_back_as_it_was() {
-        let entries = [&b"alpha"[..], b"", &[7; 65_535]];
+        let entries = [&b"alpha"[..], b"", &[7; 65_535], &[8; 65_522]];
         let item = Item::parse(name(), &log_id(), &encode(&entries)).unwrap();
         assert_eq!(item.name, name());
         assert_eq!(item.entries, entries);
@@ -239,6 +249,9 @@ mod tests {
         assert!(error.to_string().ends_with("another name"), "{error}");
         let error = Item::parse(name(), &[0; 32], &bytes).unwrap_err();
         assert!(error.to_string().ends_with("of another log"), "{error}");
+        let error = Item::parse(name(), &log_id(), &encode(&[&[7; 65_535], &[8; 65_534]]));
+        let error = error.unwrap_err();
+        assert!(error.to_string().contains("131073 bytes"), "{error}");
         let error = Item::parse(name(), &log_id(), &encode(&[])).unwrap_err();
         assert!(error.to_string().contains("has 0 entries"), "{error}");
     }

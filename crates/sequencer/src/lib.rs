@@ -47,7 +47,7 @@ use tegula_tlog::{Hash, SigningKey, TreeSize};
 pub use answer::{Receipt, Round};
 pub use error::Error;
 pub use import::Import;
-pub use inbox::{ITEM_VERSION, Item, ItemError, ItemName};
+pub use inbox::{ITEM_VERSION, Item, ItemError, ItemName, MAX_ITEM_BYTES};
 pub use init::init;
 pub use pool::{Sequencer, Status};
 pub use rebuild::{RebuildReport, give_up_slots, rebuild};

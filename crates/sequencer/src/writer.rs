@@ -13,6 +13,7 @@ use crate::answer::Round;
 use crate::chain::{Backlog, Chain, Group, Place, Plan, Planned};
 use crate::error::Error;
 use crate::hand_over::{LastSlot, Room, Watch};
+use crate::inbox::Item;
 use crate::read::{self, MAX_READS};
 use crate::slot::Slot;
 use crate::tip::FoldError;
@@ -247,7 +248,9 @@ impl Writer {
         if batch.is_empty() {
             return Ok(None);
         }
-        for race in 0..self.races() {
+        // Of what is too long for the inbox there are few, and each is worth a slot.
+        let hands_over = self.config.others == Others::HandOver && Item::holds(batch);
+        for race in 0..self.races(hands_over) {
             self.warm().await?;
             self.reduce_backlog().await?;
             let [attempt, id] = [self.env.random(), self.env.random()];
@@ -280,7 +283,7 @@ impl Writer {
                 Tried::Theirs => {}
             }
         }
-        if self.config.others == Others::HandOver {
+        if hands_over {
             return self.hand_over(batch).await.map(Some);
         }
         Err(Error::Unavailable(format!(
@@ -289,12 +292,12 @@ impl Writer {
     }
 
     /// How often a batch tries slots by itself.
-    fn races(&self) -> u32 {
-        match (self.config.others, self.contention > 0) {
-            (Others::Compete | Others::TakeAlong, _) => MAX_RACES,
-            (Others::HandOver, true) => 0,
+    fn races(&self, hands_over: bool) -> u32 {
+        match (hands_over, self.contention > 0) {
+            (false, _) => MAX_RACES,
+            (true, true) => 0,
             // With two writers each gets the next slot; of many each may as well hand over at once.
-            (Others::HandOver, false) => 1 + u32::from(self.env.random()[0] & 1),
+            (true, false) => 1 + u32::from(self.env.random()[0] & 1),
         }
     }
 

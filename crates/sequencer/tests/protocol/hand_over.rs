@@ -1,11 +1,13 @@
 //! Batches that are handed over: whoever orders the next slot takes them along, once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tegula_sequencer::{Config, Item, ItemName, Others, Pending, Slot, Writer};
-use tegula_storage::{Controller, Fate, ObjectPath, OperationKind, Script, Store};
+use tegula_storage::{Controller, Fate, ObjectPath, Operation, OperationKind, Script, Store};
 
 use crate::faults::{batch, check, commit, fates, reads, small_log};
 use crate::world::{Calm, World, now_or_never};
@@ -276,4 +278,58 @@ fn slots_are_read_back_for_a_batch_that_was_handed_over() {
     assert_eq!(script.left(), 0);
     assert_eq!(round.receipt(0).unwrap().index.get(), 254);
     assert_eq!(size(&world), 257);
+}
+
+/// Whoever orders the next slot holds many items at one time, so no item is long.
+#[test]
+fn a_long_batch_takes_a_slot_by_itself() {
+    let world = small_log();
+    let mut crowded = crowded(&world, Arc::new(Calm));
+    let long: Vec<_> = (0..3).map(|n| Bytes::from(vec![n; 50_000])).collect();
+    for (batch, handed_over) in [(&long[..2], 2), (&long[..], 2)] {
+        commit(&world, &mut crowded, batch, "long");
+        assert_eq!(crowded.counters().handed_over, handed_over);
+    }
+    check(&world, "long");
+}
+
+/// What is beyond a slot's room is left for the next one, and not read in vain.
+#[test]
+fn items_are_read_until_the_slot_is_full() {
+    let mut world = small_log();
+    world.config.max_batch_entries = 100;
+    let count = Arc::new(Counting::default());
+    let mut leader = writer(&world, Arc::clone(&count) as _, Others::TakeAlong);
+    now_or_never(leader.start()).unwrap();
+    for n in 0..600_u128 {
+        let name = ItemName {
+            seen: 250,
+            id: n.to_be_bytes(),
+        };
+        let log_id = world.config.signers[0].verifier().full_key_id();
+        let entry = format!("item {n}");
+        let bytes = Item::encode(name, &log_id, [entry.as_bytes()].into_iter()).unwrap();
+        let path = ObjectPath::private(name.to_string()).unwrap();
+        put(&world, (path, bytes));
+    }
+    now_or_never(leader.settle()).unwrap();
+    assert_eq!(size(&world), 350);
+    let read = count.items.load(Ordering::Relaxed);
+    assert!((100..400).contains(&read), "{read}");
+}
+
+/// Counts the items that are read.
+#[derive(Debug, Default)]
+struct Counting {
+    items: AtomicU64,
+}
+
+impl Controller for Counting {
+    fn decide(&self, operation: &Operation) -> Fate {
+        let read = operation.kind == OperationKind::Read && operation.path.contains("inbox/");
+        self.items.fetch_add(read.into(), Ordering::Relaxed);
+        Fate::Pass
+    }
+
+    fn later(&self, _operation: &Operation, _rest: BoxFuture<'static, ()>) {}
 }
