@@ -62,13 +62,10 @@ fn main() {
 async fn run(writers: u64, duration: Duration, bytes: u64) {
     let signer = SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap();
     let memory = Memory::new();
-    init(
-        &memory,
-        std::slice::from_ref(&signer),
-        &description(&signer),
-    )
-    .await
-    .unwrap();
+    let signers = vec![signer.clone()].into();
+    init(&memory, &signers, &description(&signer))
+        .await
+        .unwrap();
     let counted = Arc::new(Counts::default());
     let end = Instant::now() + duration + WARM_UP;
     let begin = Instant::now() + WARM_UP;

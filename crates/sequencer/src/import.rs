@@ -6,14 +6,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tegula_storage::{Condition, ObjectPath, Replaced, Root, Store};
-use tegula_tlog::{Edge, Hash, LogDescription, SigningKey, TilePath, TreeSize};
+use tegula_storage::{Condition, ObjectPath, Replaced, Root, SlotCreated, Store};
+use tegula_tlog::{
+    Edge, Hash, LogDescription, TilePath, TreeSize, VerifiedTiles, empty_root, parse_bundle,
+};
 
 use crate::error::Error;
 use crate::init::description_path;
 use crate::integrate::write_objects;
-use crate::publish::{checkpoint_path, sign};
+use crate::publish::checkpoint_path;
 use crate::rebuild::base_path;
+use crate::signers::Signers;
+use crate::slot::{Batch, MAX_HEADER_LEN, Slot, SlotHeader};
 use crate::tip::{BundleTail, Tip};
 use crate::writer::Pending;
 use crate::{Env, Published, read};
@@ -33,7 +37,9 @@ impl Import {
     /// Begins, in a store without a checkpoint and without slots.
     pub async fn begin(store: Arc<dyn Store>, env: Arc<dyn Env>) -> Result<Self, Error> {
         let checkpoint = store.read(&checkpoint_path()?).await?;
-        if checkpoint.is_some() || !store.slots(0, 1).await?.is_empty() {
+        // Where slots stay, an import that was cut off may have left its one slot: whether it is that is seen at the end.
+        let slots = usize::from(store.keeps_slots());
+        if checkpoint.is_some() || store.slots(0, 2).await?.len() > slots {
             return Err(Error::Rejected(
                 "there is a log already, expected an empty store".to_owned(),
             ));
@@ -76,7 +82,7 @@ impl Import {
     /// A crash before the last write leaves objects without a checkpoint, and this may be called again.
     pub async fn finish(
         self,
-        signers: &[SigningKey],
+        signers: &Signers,
         description: &LogDescription,
         expected: Option<Hash>,
     ) -> Result<Published, Error> {
@@ -105,15 +111,87 @@ impl Import {
 
         // No slot holds these entries, so none is needed: rebuilding begins after them, and there the floor stands.
         put(store, &base_path()?, format!("{size}\n").into()).await?;
-        store.raise_floor(size.get()).await?;
+        if store.keeps_slots() {
+            self.put_last_slot(signers).await?;
+        } else {
+            store.raise_floor(size.get()).await?;
+        }
         put(store, &description_path()?, description.to_json().into()).await?;
-        let checkpoint = sign(signers, size, root)?;
+        let checkpoint = signers.checkpoint(size, root).await?;
         put(store, &checkpoint_path()?, checkpoint.clone()).await?;
         Ok(Published {
             checkpoint,
             size,
             root,
         })
+    }
+}
+
+impl Import {
+    /// Where there is no floor: a slot of the last entry alone, cut to its header, says where the log begins.
+    async fn put_last_slot(&self, signers: &Signers) -> Result<(), Error> {
+        let store = self.store.as_ref();
+        let (size, root) = (self.size(), self.root());
+        let other = || {
+            Error::Rejected(
+                "an import of other entries was cut off here, expected an empty store".to_owned(),
+            )
+        };
+        let slots = store.slots(0, 2).await?;
+        let Some(prev_size) = size.get().checked_sub(1).and_then(TreeSize::new) else {
+            return slots.is_empty().then_some(()).ok_or_else(other);
+        };
+        // Its name is taken for ever, and the log would come to it.
+        if slots.iter().any(|start| *start != prev_size.get()) {
+            return Err(other());
+        }
+        let (start, published) = (
+            prev_size.get(),
+            Published {
+                checkpoint: Bytes::new(),
+                size,
+                root,
+            },
+        );
+        let mut verified = VerifiedTiles::new(size, root);
+        let bundle = read::checked_bundle(store, start / 256, size, &mut verified).await?;
+        let bundle = bundle.map_err(Error::Corrupt)?;
+        let entries = parse_bundle(&bundle.bytes, bundle.leaves.len());
+        let last = entries
+            .unwrap_or_default()
+            .last()
+            .map_or(0, |last| last.len());
+        let batch = Batch::new(self.env.random(), [start]);
+        let header = SlotHeader {
+            log_id: signers.first()?.full_key_id(),
+            attempt: self.env.random(),
+            prev_size,
+            prev_root: match start {
+                0 => empty_root(),
+                _ => read::root_at(store, prev_size, &published).await?,
+            },
+            new_size: size,
+            new_root: root,
+            time_ms: self.env.now_ms(),
+            entries_len: last as u64 + 2,
+            batches: batch.into_iter().collect(),
+        };
+        if store.create_slot(start, header.encode(&[])).await? == SlotCreated::Created {
+            return Ok(());
+        }
+        // Left by this import, when it was cut off; or by another one.
+        let left = store.read_slot_head(start, MAX_HEADER_LEN).await?;
+        let left = Slot::parse_head(start, &left.unwrap_or_default())?;
+        let own = SlotHeader {
+            attempt: left.attempt,
+            time_ms: left.time_ms,
+            batches: left.batches.clone(),
+            ..header
+        };
+        if left == own {
+            return Ok(());
+        }
+        Err(other())
     }
 }
 

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use tegula_storage::{ObjectPath, Replaced, Root, Store};
-use tegula_tlog::{LogDescription, SigningKey, TreeSize, empty_root};
+use tegula_tlog::{LogDescription, TreeSize, empty_root};
 
 use crate::error::Error;
-use crate::publish::{checkpoint_path, sign};
+use crate::publish::checkpoint_path;
 use crate::rebuild::read_base;
+use crate::signers::Signers;
 
 /// Makes a log: `log.json`, and a signed checkpoint of size 0. A store with a checkpoint is refused, and so is one that had
 /// one: with slots, a floor, a base or tiles.
@@ -14,7 +15,7 @@ use crate::rebuild::read_base;
 /// A crash in the middle leaves a store without a checkpoint, in which this may be called again.
 pub async fn init(
     store: &dyn Store,
-    signers: &[SigningKey],
+    signers: &Signers,
     description: &LogDescription,
 ) -> Result<(), Error> {
     let checkpoint = checkpoint_path()?;
@@ -42,7 +43,7 @@ pub async fn init(
         return Err(taken());
     }
     store.sync(std::slice::from_ref(&path)).await?;
-    let note = sign(signers, TreeSize::ZERO, empty_root())?;
+    let note = signers.checkpoint(TreeSize::ZERO, empty_root()).await?;
     if store.replace(&checkpoint, None, note).await? == Replaced::Changed {
         return Err(taken());
     }

@@ -10,7 +10,7 @@
 //! | `tip`, `chain` | what a warm writer knows, and how it grows by a slot |
 //! | `inbox`, `hand_over` | between processes: a batch is left for whoever orders the next slot |
 //! | `integrate` | tiles and bundles, a pure function of the slots |
-//! | `publish` | the checkpoint is signed and replaced |
+//! | `publish`, `signers` | the checkpoint is signed and replaced |
 //! | `answer` | proofs, verified before anybody sees them |
 //! | `tidy` | what may go, goes; what is there is checked |
 //! | `import` | a new log of entries that have their places already |
@@ -34,6 +34,7 @@ mod publish;
 mod read;
 mod rebuild;
 mod recover;
+mod signers;
 mod slot;
 mod tidy;
 mod tip;
@@ -42,7 +43,7 @@ mod writer;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tegula_tlog::{Hash, SigningKey, TreeSize};
+use tegula_tlog::{Hash, TreeSize};
 
 pub use answer::{Receipt, Round};
 pub use error::Error;
@@ -51,6 +52,7 @@ pub use inbox::{ITEM_VERSION, Item, ItemError, ItemName, MAX_ITEM_BYTES};
 pub use init::init;
 pub use pool::{Sequencer, Status};
 pub use rebuild::{RebuildReport, give_up_slots, rebuild};
+pub use signers::{SignError, Signer, Signers};
 pub use slot::{
     Batch, MAX_HEADER_LEN, MAX_SLOT_BYTES, MAX_SLOT_ENTRIES, Run, SLOT_VERSION, Slot, SlotError,
     SlotHeader,
@@ -72,7 +74,7 @@ pub trait Env: Send + Sync + std::fmt::Debug {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The log's keys, the Ed25519 key first. All are named as the origin.
-    pub signers: Vec<SigningKey>,
+    pub signers: Signers,
     /// How many of the last leaves are searched for duplicates; 0 logs every entry anew.
     pub dedup_window: u64,
     /// Entries in one batch, at most; never above 16,384.
@@ -89,9 +91,9 @@ pub struct Config {
 
 impl Config {
     /// The usual limits, with these keys.
-    pub fn new(signers: Vec<SigningKey>) -> Self {
+    pub fn new(signers: impl Into<Signers>) -> Self {
         Self {
-            signers,
+            signers: signers.into(),
             dedup_window: 1 << 20,
             max_batch_entries: 16_384,
             // 8 MiB less two bytes of length for each of 16,384 entries.

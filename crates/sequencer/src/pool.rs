@@ -90,11 +90,8 @@ impl Sequencer {
         config: Config,
     ) -> Result<Self, Error> {
         if store.condition() != Condition::Clean {
-            let log_id = config
-                .signers
-                .first()
-                .map(|key| key.verifier().full_key_id());
-            let report = rebuild(store.as_ref(), &config, log_id.unwrap_or_default()).await?;
+            let log_id = config.signers.first()?.full_key_id();
+            let report = rebuild(store.as_ref(), &config, log_id).await?;
             for slot in &report.damaged {
                 warn!(slot, "a slot is damaged, what it holds is sound");
             }

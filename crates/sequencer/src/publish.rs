@@ -1,8 +1,7 @@
 //! The checkpoint: signed, and replaced if it is what was built on.
 
-use bytes::Bytes;
 use tegula_storage::{ObjectPath, Replaced, StoreError, Version};
-use tegula_tlog::{Checkpoint, Hash, SigningKey, TreeSize};
+use tegula_tlog::Checkpoint;
 
 use crate::Published;
 use crate::chain::Place;
@@ -68,7 +67,10 @@ impl Writer {
     async fn replace_checkpoint(&mut self) -> Result<(), NotReplaced> {
         let chain = self.chain.as_ref().ok_or_else(cold)?;
         let (size, root) = (chain.size(), chain.root());
-        let checkpoint = sign(&self.config.signers, size, root)?;
+        let checkpoint = match self.config.signers.checkpoint(size, root).await {
+            Err(Error::Unavailable(reason)) => return Err(NotReplaced::Failed(reason)),
+            checkpoint => checkpoint?,
+        };
         let path = checkpoint_path()?;
         let replaced = self
             .store
@@ -157,21 +159,6 @@ impl Writer {
             chain.set_published(published, version);
         }
     }
-}
-
-/// Signs a tree head with all keys of the log. Only for what is durably ordered.
-pub(crate) fn sign(signers: &[SigningKey], size: TreeSize, root: Hash) -> Result<Bytes, Error> {
-    let origin = signers.first().ok_or_else(cold)?.name().to_owned();
-    let signers: Vec<_> = signers.iter().collect();
-    let note = Checkpoint {
-        origin,
-        size,
-        root,
-        extensions: Vec::new(),
-    }
-    .sign(&signers)
-    .map_err(|error| Error::Corrupt(format!("signing a checkpoint: {error}")))?;
-    Ok(Bytes::from(note.to_bytes()))
 }
 
 /// Where the checkpoint is.

@@ -97,7 +97,7 @@ pub async fn give_up_slots(store: &dyn Store, config: &Config) -> Result<bool, E
 }
 
 async fn published(store: &dyn Store, config: &Config) -> Result<Published, Error> {
-    let keys: Vec<_> = config.signers.iter().map(|key| key.verifier()).collect();
+    let keys = config.signers.verifiers();
     let object = store.read(&checkpoint_path()?).await?;
     let object = object.ok_or_else(|| {
         Error::Corrupt("there is no checkpoint, which is never an empty log".to_owned())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use tegula_storage::{ObjectPath, Replaced, Root, Store, StoreError};
 use tegula_tlog::{
     Checkpoint, Hash, TilePath, TreeSize, VerifiedTiles, VerifierKey, leaf_hash, tiles_between,
@@ -14,6 +15,7 @@ use tegula_tlog::{
 
 use crate::error::Error;
 use crate::history::History;
+use crate::inbox::{self, ItemName};
 use crate::publish::checkpoint_path;
 use crate::read;
 use crate::rebuild::{base_path, read_base};
@@ -37,17 +39,21 @@ pub struct TidyOptions {
     pub keep: Keep,
     /// How long a checkpoint has to be published before partial tiles that it supersedes go.
     pub partial_age: Duration,
-    /// Bundles that the rolling self-check reads.
+    /// Bundles that the rolling self-check reads, at least; 0 for no check.
     pub check_bundles: u64,
+    /// In so many rounds it reads all bundles, however many there are.
+    pub check_rounds: u64,
 }
 
 impl Default for TidyOptions {
-    /// Keeps the slots of 1,048,576 leaves, partial tiles for a day, and checks 16 bundles.
+    /// Keeps the slots of 1,048,576 leaves, partial tiles for a day, and checks 16 bundles, and so many that a round a minute checks all in
+    /// thirty days.
     fn default() -> Self {
         Self {
             keep: Keep::Leaves(1 << 20),
             partial_age: Duration::from_hours(24),
             check_bundles: 16,
+            check_rounds: 30 * 24 * 60,
         }
     }
 }
@@ -61,6 +67,10 @@ pub struct TidyReport {
     pub floor: u64,
     /// Slots that were removed.
     pub slots_removed: u64,
+    /// Slots that were cut to their headers, where slots stay.
+    pub slots_cut: u64,
+    /// Items that were left in the inbox and removed.
+    pub items_removed: u64,
     /// Partial tiles and bundles that were removed.
     pub partials_removed: u64,
     /// Bundles that were checked against their tiles, and these against the published root.
@@ -77,8 +87,6 @@ pub struct Tidy {
     store: Arc<dyn Store>,
     env: Arc<dyn Env>,
     keys: Vec<VerifierKey>,
-    /// The bundle that the self-check reads next.
-    cursor: u64,
     /// The size up to which this process has synced every object.
     synced: u64,
 }
@@ -90,7 +98,6 @@ impl Tidy {
             store,
             env,
             keys,
-            cursor: 0,
             synced: 0,
         }
     }
@@ -99,18 +106,23 @@ impl Tidy {
     pub async fn round(&mut self, options: TidyOptions) -> Result<TidyReport, Error> {
         let published = self.published().await?;
         let mut report = TidyReport::default();
-        let base = self.advance_base(&published, &mut report).await;
-        // Where it is not known nothing that rests on it goes.
-        report.base = report.note(base)?.unwrap_or(0);
-        let expired = self.expire(options.keep, &published, &mut report).await;
-        report.note(expired)?;
+        if self.store.keeps_slots() {
+            // What is written there is durable.
+            report.base = published.size.get();
+            let cut = self.cut(options.keep, &published, &mut report).await;
+            report.note(cut)?;
+        } else {
+            let base = self.advance_base(&published, &mut report).await;
+            // Where it is not known nothing that rests on it goes.
+            report.base = report.note(base)?.unwrap_or(0);
+            let expired = self.expire(options.keep, &published, &mut report).await;
+            report.note(expired)?;
+        }
         let removed = self
             .remove_partials(options.partial_age, &published, &mut report)
             .await;
         report.note(removed)?;
-        let checked = self
-            .self_check(options.check_bundles, &published, &mut report)
-            .await;
+        let checked = self.self_check(options, &published, &mut report).await;
         report.note(checked)?;
         Ok(report)
     }
@@ -264,6 +276,77 @@ impl Tidy {
         self.raise_floor(new_floor, report).await
     }
 
+    /// Where slots stay: cuts old ones to their headers, after it has read from the tiles what they hold.
+    async fn cut(
+        &self,
+        keep: Keep,
+        published: &Published,
+        report: &mut TidyReport,
+    ) -> Result<(), Error> {
+        let Keep::Leaves(leaves) = keep else {
+            return Ok(());
+        };
+        let store = self.store.as_ref();
+        let limit = published.size.get().saturating_sub(leaves);
+        let path = private("cut")?;
+        let from = self.recall(&path).await?.trim().parse().unwrap_or(0);
+        let mut held = Held {
+            store,
+            size: published.size,
+            verified: VerifiedTiles::new(published.size, published.root),
+            bundle: None,
+            read: 0,
+        };
+        let mut to = from;
+        for start in store.slots(from, MAX_CUT).await? {
+            let head = store.read_slot_head(start, MAX_HEADER_LEN).await?;
+            let head = head.ok_or_else(|| Error::Corrupt(format!("slot {start} is gone")))?;
+            let header = Slot::parse_head(start, &head)?;
+            let end = header.new_size.get();
+            if end > limit {
+                break;
+            }
+            let damaged = report.damaged.len();
+            if let Err(damage) = held.holds(start, end, report).await? {
+                report.damaged.push(damage);
+            }
+            // What differs from what is published is worth more than its space.
+            if report.damaged.len() > damaged {
+                break;
+            }
+            store.cut_slot(start, header.encode(&[]).len()).await?;
+            report.slots_cut += 1;
+            to = end;
+        }
+        if to > from {
+            self.remember(&path, format!("{to}\n")).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was left in the inbox by authors that are gone: an item that was handed over at a size which the log had passed
+    /// an hour ago. Its batch may be in a slot or not; nobody was told that it is.
+    async fn remove_left_items(
+        &self,
+        history: &History,
+        report: &mut TidyReport,
+    ) -> Result<(), Error> {
+        let passed = history.covered_at(self.env.now_ms().saturating_sub(MAX_ITEM_AGE_MS));
+        let listed = self
+            .store
+            .list(Root::Private, inbox::PREFIX, None, MAX_ITEMS)
+            .await?;
+        let names = listed.iter().filter_map(|path| ItemName::parse(path));
+        let left = names.filter(|name| name.seen < passed);
+        let left = left.map(|name| private(&name.to_string()));
+        let left = left.collect::<Result<Vec<_>, _>>()?;
+        for removed in join_all(left.iter().map(|path| self.store.remove(path))).await {
+            removed?;
+            report.items_removed += 1;
+        }
+        Ok(())
+    }
+
     async fn raise_floor(&self, floor: u64, report: &mut TidyReport) -> Result<(), Error> {
         if floor > report.floor {
             self.store.raise_floor(floor).await?;
@@ -298,11 +381,14 @@ impl Tidy {
         let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let mut history = History::parse(&self.recall(&history_path).await?);
         history.add(now, published.size.get(), age_ms);
+        let left = self.remove_left_items(&history, report).await;
+        report.note(left)?;
         let covered = history.covered_at(now.saturating_sub(age_ms));
         let from = history.trimmed;
         // Above the base the full tile may be torn by a power cut, and then the partial one is needed.
         let to = covered.min(report.base);
         let to = to.min(from.saturating_add(256 * MAX_TRIMMED_TILES));
+        let mut fulls = Vec::new();
         for level in 0..8_u8 {
             let span = 256_u64.pow(u32::from(level));
             // The tile n of a level covers the leaves up to (n + 1) · 256 · span.
@@ -314,9 +400,14 @@ impl Tidy {
                 if level == 0 {
                     full.push(TilePath::entries(n, 256));
                 }
-                for path in full.into_iter().flatten() {
-                    report.partials_removed += self.remove_partials_of(store, &path).await?;
-                }
+                fulls.extend(full.into_iter().flatten());
+            }
+        }
+        // Each is a list, which takes tens of milliseconds in a bucket.
+        for some in fulls.chunks(TRIMMED_TOGETHER) {
+            let removed = some.iter().map(|full| self.remove_partials_of(store, full));
+            for removed in join_all(removed).await {
+                report.partials_removed += removed?;
             }
         }
         history.trimmed = history.trimmed.max(to / 256 * 256);
@@ -329,38 +420,50 @@ impl Tidy {
         if partials.is_empty() || store.read(&read::tile(full)?).await?.is_none() {
             return Ok(0);
         }
-        let mut removed = 0;
-        for partial in partials {
-            let path = ObjectPath::public(partial).map_err(|e| Error::Corrupt(e.to_string()))?;
-            store.remove(&path).await?;
-            removed += 1;
+        let paths = partials.into_iter().map(ObjectPath::public);
+        let paths = paths.collect::<Result<Vec<_>, _>>();
+        let paths = paths.map_err(|error| Error::Corrupt(error.to_string()))?;
+        for removed in join_all(paths.iter().map(|path| store.remove(path))).await {
+            removed?;
         }
-        Ok(removed)
+        Ok(paths.len() as u64)
     }
 
     /// Checks some bundles against their tiles, and these against the published root.
     async fn self_check(
-        &mut self,
-        bundles: u64,
+        &self,
+        options: TidyOptions,
         published: &Published,
         report: &mut TidyReport,
     ) -> Result<(), Error> {
-        let count = published.size.get().div_ceil(256);
-        if count == 0 {
+        let store = self.store.as_ref();
+        let size = published.size;
+        let count = size.get().div_ceil(256);
+        if count == 0 || options.check_bundles == 0 {
             return Ok(());
         }
-        let mut verified = VerifiedTiles::new(published.size, published.root);
-        for _ in 0..bundles.min(count) {
-            let n = self.cursor % count;
-            self.cursor = n + 1;
-            report.bundles_checked += 1;
-            let store = self.store.as_ref();
-            let bundle = read::checked_bundle(store, n, published.size, &mut verified).await?;
-            if let Err(damage) = bundle {
-                report.damaged.push(damage);
+        // Where it goes on, whichever process did the last round.
+        let path = private("checked")?;
+        let next: u64 = self.recall(&path).await?.trim().parse().unwrap_or(0);
+        let bundles = count.div_ceil(options.check_rounds.max(1));
+        let bundles = bundles.max(options.check_bundles).min(MAX_CHECKED);
+        let bundles: Vec<_> = (0..bundles.min(count))
+            .map(|n| next.saturating_add(n) % count)
+            .collect();
+        for some in bundles.chunks(CHECKED_TOGETHER) {
+            let mut verified = VerifiedTiles::new(size, published.root);
+            let tiles = some.iter().filter_map(|n| TilePath::hashes_at(0, *n, size));
+            // Which of them is damaged, if one is, is found out one by one.
+            drop(read::verify_tiles(store, &mut verified, &tiles.collect::<Vec<_>>()).await);
+            for n in some {
+                report.bundles_checked += 1;
+                if let Err(damage) = read::checked_bundle(store, *n, size, &mut verified).await? {
+                    report.damaged.push(damage);
+                }
             }
         }
-        Ok(())
+        let next = bundles.last().map_or(0, |last| last + 1);
+        self.remember(&path, format!("{next}\n")).await
     }
 
     async fn recall(&self, path: &ObjectPath) -> Result<String, Error> {
@@ -374,6 +477,9 @@ impl Tidy {
     /// two is kept, and both are right.
     async fn remember(&self, path: &ObjectPath, text: String) -> Result<(), Error> {
         let found = self.store.read(path).await?;
+        if found.as_ref().is_some_and(|object| object.bytes == text) {
+            return Ok(());
+        }
         let version = found.as_ref().map(|object| &object.version);
         match self.store.replace(path, version, Bytes::from(text)).await? {
             Replaced::Replaced(_) => Ok(self.store.sync(std::slice::from_ref(path)).await?),
@@ -473,9 +579,21 @@ fn private(path: &str) -> Result<ObjectPath, Error> {
 const MAX_SYNCED_SINGLY: usize = 16_384;
 /// Slots that go in one round: at a round a minute more than a thousand a second.
 const MAX_EXPIRED: usize = 1 << 16;
+/// Slots that are cut in one round.
+const MAX_CUT: usize = 256;
+/// Items of the inbox that are looked at in one round, the oldest first.
+const MAX_ITEMS: usize = 1_000;
+/// An author waits for seconds.
+const MAX_ITEM_AGE_MS: u64 = 3_600_000;
 /// Slots above which the floor is raised at once: between two raises lie a sync and a listing.
 const RAISED_TOGETHER: usize = 4_096;
 /// Level 0 tiles that are held while slots are read back: 4 MiB.
 const MAX_TILES_HELD: u64 = 512;
+/// Bundles that are checked in one round.
+const MAX_CHECKED: u64 = 4_096;
+/// Bundles whose tiles are read in one call.
+const CHECKED_TOGETHER: usize = 64;
+/// Tiles whose partial ones are looked for at one time.
+const TRIMMED_TOGETHER: usize = 16;
 /// Level 0 tiles whose partial ones go in one round.
 const MAX_TRIMMED_TILES: u64 = 4_096;

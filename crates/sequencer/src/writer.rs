@@ -142,18 +142,12 @@ enum Taken {
 impl Writer {
     /// A writer that knows nothing yet.
     pub fn new(store: Arc<dyn Store>, env: Arc<dyn Env>, config: Config) -> Result<Self, Error> {
-        let keys: Vec<_> = config.signers.iter().map(|key| key.verifier()).collect();
-        let Some(first) = keys.first() else {
-            return Err(Error::Rejected(
-                "no log key, expected an Ed25519 key".to_owned(),
-            ));
-        };
         Ok(Self {
-            log_id: first.full_key_id(),
+            log_id: config.signers.first()?.full_key_id(),
+            keys: config.signers.verifiers().to_vec(),
             store,
             env,
             config,
-            keys,
             chain: None,
             unresolved: None,
             watch: None,
@@ -307,7 +301,7 @@ impl Writer {
         attempt: [u8; 16],
         groups: &[Group<'_>],
     ) -> Result<Tried, Error> {
-        let now = self.env.now_ms();
+        let now = self.checked_time().await?;
         let chain = self.chain.as_ref().ok_or_else(cold)?;
         let planned = match chain.plan(groups, &self.config, &self.log_id, attempt, now)? {
             Plan::Nothing(places) => return Ok(Tried::Nothing(places)),
@@ -396,6 +390,26 @@ impl Writer {
         Err(Error::Unavailable(
             "slots were covered while the log was being read".to_owned(),
         ))
+    }
+
+    /// The time, which a slot will say for ever, if the store's own clock agrees.
+    async fn checked_time(&self) -> Result<u64, Error> {
+        let off = |now: u64| self.store.time_ms().map_or(0, |time| time.abs_diff(now));
+        let now = self.env.now_ms();
+        if off(now) <= MAX_CLOCK_OFF_MS {
+            return Ok(now);
+        }
+        // The process may have stood still since the store told the time: it is asked again.
+        self.read_checkpoint().await?;
+        let now = self.env.now_ms();
+        match off(now) {
+            ..=MAX_CLOCK_OFF_MS => Ok(now),
+            off => Err(Error::Unavailable(format!(
+                "the clock is {} s away from the store's, expected at most {} s",
+                off / 1000,
+                MAX_CLOCK_OFF_MS / 1000
+            ))),
+        }
     }
 
     /// Sends a slot until its name is seen held.
@@ -603,6 +617,8 @@ impl Writer {
 
 /// Full objects that are held before they are written.
 const MAX_OWED_BYTES: usize = 32 << 20;
+/// How far the clock may be from the store's.
+const MAX_CLOCK_OFF_MS: u64 = 60_000;
 /// Slots that may go to others before a batch gives up.
 const MAX_RACES: u32 = 64;
 /// Batches for which a writer keeps in mind that it was in others' way.

@@ -184,6 +184,8 @@ pub enum OperationKind {
     Floor,
     RaiseFloor,
     RemoveSlot,
+    /// `cut_slot`
+    CutSlot,
     Sync,
     Rebuild,
     Recovered,
@@ -199,6 +201,7 @@ impl OperationKind {
             | Self::CreateSlot
             | Self::RaiseFloor
             | Self::RemoveSlot
+            | Self::CutSlot
             | Self::Sync
             | Self::Rebuild
             | Self::Recovered => true,
@@ -407,6 +410,21 @@ impl<S: Store + 'static> Store for Faulty<S> {
             Box::pin(async move { store.rebuild(&path, bytes).await })
         })
         .await
+    }
+
+    fn keeps_slots(&self) -> bool {
+        self.store.keeps_slots()
+    }
+
+    async fn cut_slot(&self, start: u64, len: usize) -> Result<(), StoreError> {
+        self.write(OperationKind::CutSlot, slot(start), move |store| {
+            Box::pin(async move { store.cut_slot(start, len).await })
+        })
+        .await
+    }
+
+    fn time_ms(&self) -> Option<u64> {
+        self.store.time_ms()
     }
 
     fn condition(&self) -> Condition {

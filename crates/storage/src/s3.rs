@@ -3,13 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    SharedCredentialsProvider, StalledStreamProtectionConfig,
+    SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
@@ -24,9 +25,12 @@ use crate::{
 };
 
 mod address;
+mod clock;
 mod outcome;
 
+use address::Place;
 pub use address::{AddressError, S3Address};
+use clock::StoreClock;
 use outcome::{Outcome, Said, outcome};
 
 /// A store in two buckets of S3, or of a store that speaks its language, or in two prefixes of one bucket.
@@ -54,6 +58,7 @@ struct Inner {
     address: S3Address,
     options: S3Options,
     turns: Semaphore,
+    clock: StoreClock,
 }
 
 /// How an [`S3`] is used.
@@ -98,22 +103,41 @@ impl fmt::Debug for S3Keys {
 }
 
 impl S3 {
-    /// The store at an address. Nothing is asked yet: see [`S3::probe`].
+    /// The store at an address, for whoever these keys are. Nothing is asked yet: see [`S3::probe`].
     pub fn new(address: S3Address, keys: S3Keys, options: S3Options) -> Self {
         let keys = Credentials::new(keys.id, keys.secret, keys.session, None, "tegula");
-        let http = Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build_https();
+        let base = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(keys))
+            .build();
+        Self::with(&base, address, options)
+    }
+
+    /// The store at an address, for whoever this process is: by the environment, a profile, a web identity, or the machine's role,
+    /// as for any tool of AWS. So are the region and the endpoint, where the address says none.
+    pub async fn connect(address: S3Address, options: S3Options) -> Self {
+        let base = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client())
+            .load()
+            .await;
+        Self::with(&base, address, options)
+    }
+
+    fn with(base: &SdkConfig, address: S3Address, options: S3Options) -> Self {
+        let clock = StoreClock::default();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(options.request_time.min(CONNECT_TIME))
             .operation_attempt_timeout(options.request_time)
             .operation_timeout(options.request_time)
             .build();
-        let mut config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(http)
-            .credentials_provider(SharedCredentialsProvider::new(keys))
-            .region(Region::new(address.region().to_owned()))
+        let region = address
+            .region()
+            .map(|region| Region::new(region.to_owned()));
+        let region = region.or_else(|| base.region().cloned());
+        let mut config = aws_sdk_s3::config::Builder::from(base)
+            .http_client(http_client())
+            .region(region.unwrap_or_else(|| Region::new(REGION)))
+            .interceptor(clock.clone())
             .force_path_style(address.path_style())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
@@ -128,6 +152,7 @@ impl S3 {
             inner: Arc::new(Inner {
                 client: Client::from_conf(config.build()),
                 turns: Semaphore::new(options.requests.max(1)),
+                clock,
                 address,
                 options,
             }),
@@ -182,9 +207,30 @@ impl S3 {
         }
     }
 
-    fn at(&self, root: Root, path: &str) -> (String, String) {
-        let place = self.inner.address.place(root);
-        (place.bucket().to_owned(), place.key(path))
+    /// The public object at a path, for whoever reads alone; `None` if there is none, and `Invalid` if it is longer than `max_len`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn fetch(&self, path: &str, max_len: usize) -> Result<Option<Bytes>, StoreError> {
+        let at = self.at(Root::Public, path)?;
+        let object = self.get_up_to(at, None, max_len).await?;
+        Ok(object.map(|object| object.bytes))
+    }
+
+    fn at(&self, root: Root, path: &str) -> Result<(String, String), StoreError> {
+        let place = self.place(root)?;
+        Ok((place.bucket().to_owned(), place.key(path)))
+    }
+
+    fn place(&self, root: Root) -> Result<&Place, StoreError> {
+        let none = || {
+            StoreError::invalid(format!(
+                "{} has no private=s3://BUCKET[/PREFIX], the place for slots: it can only be read",
+                self.inner.address
+            ))
+        };
+        self.inner.address.place(root).ok_or_else(none)
     }
 
     async fn put(
@@ -223,12 +269,21 @@ impl S3 {
     /// Bytes and version; `None` if there is no object.
     async fn get(
         &self,
+        at: (String, String),
+        head: Option<usize>,
+    ) -> Result<Option<Object>, StoreError> {
+        self.get_up_to(at, head, MAX_OBJECT_BYTES).await
+    }
+
+    async fn get_up_to(
+        &self,
         (bucket, key): (String, String),
         head: Option<usize>,
+        max_len: usize,
     ) -> Result<Option<Object>, StoreError> {
         if head == Some(0) {
             // No range says nothing; whether it is there has to be asked otherwise.
-            let object = Box::pin(self.get((bucket, key), Some(1))).await?;
+            let object = Box::pin(self.get_up_to((bucket, key), Some(1), max_len)).await?;
             return Ok(object.map(|object| Object {
                 bytes: Bytes::new(),
                 ..object
@@ -236,7 +291,7 @@ impl S3 {
         }
         let mut again = 0;
         loop {
-            match self.get_once(&bucket, &key, head).await {
+            match self.get_once(&bucket, &key, head, max_len).await {
                 Err(StoreError::Refused(_) | StoreError::Unknown(_))
                     if again < self.inner.options.read_again =>
                 {
@@ -253,6 +308,7 @@ impl S3 {
         bucket: &str,
         key: &str,
         head: Option<usize>,
+        max_len: usize,
     ) -> Result<Option<Object>, StoreError> {
         let _turn = self.inner.turns.acquire().await;
         let range = head.map(|len| format!("bytes=0-{}", len - 1));
@@ -263,7 +319,7 @@ impl S3 {
             Outcome::Absent | Outcome::Precondition => return Ok(None),
             // An empty object has no range.
             Outcome::NoRange => {
-                return Box::pin(self.get_once(bucket, key, None)).await;
+                return Box::pin(self.get_once(bucket, key, None, max_len)).await;
             }
             Outcome::Failed(error) => return Err(error),
         };
@@ -273,9 +329,9 @@ impl S3 {
             let chunk = chunk.map_err(|error| {
                 StoreError::refused(format!("{key} ended in the midst: {error}"))
             })?;
-            if bytes.len() + chunk.len() > MAX_OBJECT_BYTES {
+            if bytes.len() + chunk.len() > max_len {
                 return Err(StoreError::invalid(format!(
-                    "{key} is longer than {MAX_OBJECT_BYTES} bytes"
+                    "{key} is longer than {max_len} bytes"
                 )));
             }
             bytes.extend_from_slice(&chunk);
@@ -305,7 +361,7 @@ impl S3 {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let place = self.inner.address.place(root);
+        let place = self.place(root)?;
         // Slots are not objects: they are listed where they are asked for.
         let slots = root == Root::Public || prefix == SLOTS;
         let mut found: Vec<String> = Vec::new();
@@ -395,7 +451,7 @@ struct Page {
 #[async_trait]
 impl Store for S3 {
     async fn read(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
-        self.get(self.at(path.root(), path.as_str()), None).await
+        self.get(self.at(path.root(), path.as_str())?, None).await
     }
 
     async fn read_many(&self, paths: &[ObjectPath]) -> Vec<Result<Option<Object>, StoreError>> {
@@ -404,7 +460,7 @@ impl Store for S3 {
 
     async fn create(&self, path: &ObjectPath, bytes: Bytes) -> Result<Created, StoreError> {
         check_length(path, &bytes)?;
-        let at = self.at(path.root(), path.as_str());
+        let at = self.at(path.root(), path.as_str())?;
         match self.put(at, bytes, If::Absent).await {
             Outcome::Done(_) => Ok(Created::Created),
             Outcome::Precondition => Ok(Created::Exists),
@@ -428,7 +484,7 @@ impl Store for S3 {
         bytes: Bytes,
     ) -> Result<Replaced, StoreError> {
         check_length(path, &bytes)?;
-        let at = self.at(path.root(), path.as_str());
+        let at = self.at(path.root(), path.as_str())?;
         match self
             .put(at, bytes, expected.map_or(If::Absent, If::Version))
             .await
@@ -441,7 +497,7 @@ impl Store for S3 {
 
     async fn remove(&self, path: &ObjectPath) -> Result<(), StoreError> {
         let _turn = self.inner.turns.acquire().await;
-        let (bucket, key) = self.at(path.root(), path.as_str());
+        let (bucket, key) = self.at(path.root(), path.as_str())?;
         let sent = self
             .inner
             .client
@@ -473,7 +529,7 @@ impl Store for S3 {
 
     async fn create_slot(&self, start: u64, bytes: Bytes) -> Result<SlotCreated, StoreError> {
         check_length(&format_args!("slot {start}"), &bytes)?;
-        let at = self.at(Root::Private, &slot(start));
+        let at = self.at(Root::Private, &slot(start))?;
         match self.put(at, bytes, If::Absent).await {
             Outcome::Done(_) => Ok(SlotCreated::Created),
             Outcome::Precondition => Ok(SlotCreated::Exists),
@@ -482,7 +538,9 @@ impl Store for S3 {
     }
 
     async fn read_slot(&self, start: u64) -> Result<Option<Bytes>, StoreError> {
-        let object = self.get(self.at(Root::Private, &slot(start)), None).await?;
+        let object = self
+            .get(self.at(Root::Private, &slot(start))?, None)
+            .await?;
         Ok(object.map(|object| object.bytes))
     }
 
@@ -491,7 +549,7 @@ impl Store for S3 {
         start: u64,
         max_len: usize,
     ) -> Result<Option<Bytes>, StoreError> {
-        let at = self.at(Root::Private, &slot(start));
+        let at = self.at(Root::Private, &slot(start))?;
         let object = self.get(at, Some(max_len.min(MAX_OBJECT_BYTES))).await?;
         Ok(object.map(|object| object.bytes))
     }
@@ -538,10 +596,47 @@ impl Store for S3 {
         Ok(())
     }
 
-    async fn rebuild(&self, path: &ObjectPath, _bytes: Bytes) -> Result<(), StoreError> {
-        Err(StoreError::invalid(format!(
-            "{path} was to be rebuilt in a store that is never unclean"
+    /// No power cut tears what is here; but an object may have been damaged or lost by other means, and `fsck --repair` puts it right.
+    /// A policy that lets nobody overwrite says so.
+    async fn rebuild(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), StoreError> {
+        for _ in 0..MAX_REBUILDS {
+            let found = self.read(path).await?;
+            let version = match &found {
+                Some(object) if object.bytes == bytes => return Ok(()),
+                found => found.as_ref().map(|object| &object.version),
+            };
+            if let Replaced::Replaced(_) = self.replace(path, version, bytes.clone()).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::refused(format!(
+            "{path} was changed again and again while it was rebuilt"
         )))
+    }
+
+    fn keeps_slots(&self) -> bool {
+        true
+    }
+
+    async fn cut_slot(&self, start: u64, len: usize) -> Result<(), StoreError> {
+        let at = self.at(Root::Private, &slot(start))?;
+        let Some(object) = self.get(at.clone(), None).await? else {
+            return Err(StoreError::invalid(format!("there is no slot {start}")));
+        };
+        if object.bytes.len() <= len {
+            return Ok(());
+        }
+        let head = object.bytes.slice(..len);
+        match self.put(at, head, If::Version(&object.version)).await {
+            Outcome::Done(_) => Ok(()),
+            // By another, to the same.
+            Outcome::Precondition => Ok(()),
+            other => Err(other.unexpected(&format_args!("slot {start}"))),
+        }
+    }
+
+    fn time_ms(&self) -> Option<u64> {
+        self.inner.clock.now_ms()
     }
 
     fn condition(&self) -> Condition {
@@ -551,6 +646,12 @@ impl Store for S3 {
     async fn recovered(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+fn http_client() -> SharedHttpClient {
+    Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build_https()
 }
 
 /// What a web server, or a CDN, is to say with an object (tiles-format.md section 1).
@@ -604,4 +705,8 @@ mod tests;
 const PAGE: usize = 1_000;
 /// Before a read is made again; twice as long each time.
 const AGAIN: Duration = Duration::from_millis(25);
+/// How often an object is read and replaced while others change it.
+const MAX_REBUILDS: u32 = 3;
+/// Where nothing says another one.
+const REGION: &str = "us-east-1";
 const CONNECT_TIME: Duration = Duration::from_secs(3);

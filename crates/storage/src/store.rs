@@ -128,6 +128,25 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Slots below it stay until they are removed. Where slots stay for ever, any floor but 0 is `Invalid`.
     async fn raise_floor(&self, floor: u64) -> Result<(), StoreError>;
 
+    /// Whether slots stay for ever: there is no floor, and what a slot held may at most go by [`cut_slot`](Self::cut_slot).
+    fn keeps_slots(&self) -> bool {
+        false
+    }
+
+    /// Leaves of a slot its first `len` bytes, if it has not changed since it was read for this. Idempotent.
+    ///
+    /// Only where slots stay; elsewhere it is `Invalid`.
+    async fn cut_slot(&self, start: u64, len: usize) -> Result<(), StoreError> {
+        Err(StoreError::invalid(format!(
+            "slot {start} was to be cut to {len} bytes where slots can be removed"
+        )))
+    }
+
+    /// The time by the store's own clock, in milliseconds since 1970, as far as it told lately; `None` where it has none.
+    fn time_ms(&self) -> Option<u64> {
+        None
+    }
+
     /// Removes a slot below the floor; above it, that is `Invalid`. Idempotent.
     async fn remove_slot(&self, start: u64) -> Result<(), StoreError>;
 
@@ -154,7 +173,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Puts an immutable object right which a power cut may have torn, whatever is there.
     ///
     /// Only while the store is not [`Condition::Clean`], when no other process is in it; else it is
-    /// `Invalid`. While it is [`Condition::Suspect`] the object is written even where it has these bytes.
+    /// `Invalid`, but for a store whose slots stay, which no power cut tears: there it puts right what was damaged otherwise. While it is [`Condition::Suspect`] the object is written even where it has these bytes.
     async fn rebuild(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), StoreError>;
 
     /// Whether the objects that were not synced can be trusted.

@@ -87,17 +87,26 @@ impl Checkpoint {
         Err(CheckpointError::Untrusted { origin })
     }
 
+    /// The note that is to be signed.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`] if it is not one that could be read again.
+    pub fn note(&self) -> Result<Note, CheckpointError> {
+        let text = self.to_string();
+        if Self::parse(&text)? != *self {
+            return Err(CheckpointError::Malformed("a line has a newline in it"));
+        }
+        Ok(Note::new(text)?)
+    }
+
     /// Signs it, with several keys in their order.
     ///
     /// # Errors
     ///
     /// [`CheckpointError`] if it is not one that could be read again.
     pub fn sign(&self, keys: &[&SigningKey]) -> Result<Note, CheckpointError> {
-        let text = self.to_string();
-        if Self::parse(&text)? != *self {
-            return Err(CheckpointError::Malformed("a line has a newline in it"));
-        }
-        let mut note = Note::new(text)?;
+        let mut note = self.note()?;
         for key in keys {
             note.sign(key, 0);
         }

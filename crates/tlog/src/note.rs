@@ -100,10 +100,15 @@ impl Note {
 
     /// Adds a signature below the others. A witness' key takes the time, in seconds since 1970; others ignore it.
     pub fn sign(&mut self, key: &SigningKey, time_s: u64) {
+        self.add(&key.verifier(), key.sign(&self.text, time_s));
+    }
+
+    /// Adds a signature of this key below the others, as it is.
+    pub fn add(&mut self, key: &VerifierKey, signature: Vec<u8>) {
         self.signatures.push(NoteSignature {
             name: key.name().to_owned(),
-            key_id: key.verifier().key_id(),
-            signature: key.sign(&self.text, time_s),
+            key_id: key.key_id(),
+            signature,
         });
     }
 

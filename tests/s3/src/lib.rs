@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -71,6 +71,7 @@ struct Shared {
     objects: Mutex<BTreeMap<(String, String), Bytes>>,
     decide: Mutex<Option<Decide>>,
     asked: Mutex<Vec<Asked>>,
+    date: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for Shared {
@@ -101,6 +102,11 @@ impl StandIn {
     /// Lets this decide what happens to each request from now on.
     pub fn decide(&self, decide: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static) {
         *lock(&self.shared.decide) = Some(Box::new(decide));
+    }
+
+    /// Says this time, as in RFC 9110, with every answer from now on.
+    pub fn say_date(&self, date: &str) {
+        *lock(&self.shared.date) = Some(date.to_owned());
     }
 
     /// What was asked since this was called last.
@@ -204,6 +210,11 @@ async fn answer(
             _ => got(objects.get(&at), &headers, what == "HEAD"),
         }
     };
+    let mut answer = answer;
+    if let Some(date) = &*lock(&shared.date) {
+        let date = HeaderValue::from_str(date).unwrap();
+        answer.headers_mut().insert(http::header::DATE, date);
+    }
     match fault {
         Some(Fault::Lose) => Err(io::Error::other("lost")),
         Some(Fault::RefuseButDo(status, code)) => Ok(error(status, code)),
@@ -220,7 +231,7 @@ fn put(
     let header = |name| {
         headers
             .get(name)
-            .map(|value: &http::HeaderValue| value.to_str().unwrap())
+            .map(|value: &HeaderValue| value.to_str().unwrap())
     };
     let now = objects.get(&at).map(etag);
     if header("if-none-match") == Some("*") && now.is_some() {

@@ -30,7 +30,7 @@ async fn each_upload_is_answered_the_same_and_the_log_is_the_same_to_the_byte() 
     let memory = Memory::new();
     let store: Arc<dyn Store> = Arc::new(memory.clone());
     let description = description("hashedrekord/0.0.2", "rekor/v2");
-    init(store.as_ref(), &signers(), &description)
+    init(store.as_ref(), &config().signers, &description)
         .await
         .unwrap();
     let env = Arc::new(Fixed::default());

@@ -34,9 +34,13 @@ fn batches() -> Batches {
 /// The log, made in an empty store.
 async fn make(store: &Arc<dyn Store>) {
     let env = Arc::new(Fixed::default());
-    init(store.as_ref(), &signers(), &description("raw", "add"))
-        .await
-        .unwrap();
+    init(
+        store.as_ref(),
+        &config().signers,
+        &description("raw", "add"),
+    )
+    .await
+    .unwrap();
     let mut writer = Writer::new(Arc::clone(store), Arc::<Fixed>::clone(&env), config()).unwrap();
     for (batch, expected) in batches() {
         env.second_passes();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tegula_sequencer::{Config, Error, Import, Pending, Tidy, TidyOptions, Writer, init};
 use tegula_storage::{Fate, Faulty, Memory, ObjectPath, OperationKind, Root, Script, Store};
-use tegula_tlog::SigningKey;
 
 use crate::{Calm, description, signers};
 
@@ -176,7 +175,7 @@ async fn commit(store: &Arc<dyn Store>, entry: &'static str) -> u64 {
 }
 
 async fn tidied(store: &Arc<dyn Store>) -> u64 {
-    let keys = signers().iter().map(SigningKey::verifier).collect();
+    let keys = signers().verifiers().to_vec();
     let mut tidy = Tidy::new(Arc::clone(store), Arc::new(Calm::default()), keys);
     let report = tidy.round(TidyOptions::default()).await.unwrap();
     assert!(report.damaged.is_empty(), "{report:?}");

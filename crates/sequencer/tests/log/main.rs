@@ -8,17 +8,22 @@
 
 mod import;
 mod pool;
+mod signers;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tegula_sequencer::Env;
+use tegula_sequencer::{Env, Signers};
 use tegula_tlog::{Limits, LogDescription, SigningKey};
 
-fn signers() -> Vec<SigningKey> {
-    vec![SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap()]
+fn key() -> SigningKey {
+    SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap()
+}
+
+fn signers() -> Signers {
+    vec![key()].into()
 }
 
 fn description() -> LogDescription {
@@ -26,8 +31,9 @@ fn description() -> LogDescription {
         format: LogDescription::FORMAT,
         origin: "log.example".to_owned(),
         keys: signers()
+            .verifiers()
             .iter()
-            .map(|key| key.verifier().to_string())
+            .map(ToString::to_string)
             .collect(),
         slot_format: 1,
         entries: vec!["raw".to_owned()],

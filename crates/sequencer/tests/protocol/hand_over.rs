@@ -34,7 +34,7 @@ fn crowded(world: &World, controller: Arc<dyn Controller>) -> Writer {
 
 fn item(world: &World, seen: u64, id: u8, entries: &[Bytes]) -> (ObjectPath, Bytes) {
     let name = ItemName { seen, id: [id; 16] };
-    let log_id = world.config.signers[0].verifier().full_key_id();
+    let log_id = world.config.signers.first().unwrap().full_key_id();
     let bytes = Item::encode(name, &log_id, entries.iter().map(|entry| &entry[..])).unwrap();
     (ObjectPath::private(name.to_string()).unwrap(), bytes)
 }
@@ -306,7 +306,7 @@ fn items_are_read_until_the_slot_is_full() {
             seen: 250,
             id: n.to_be_bytes(),
         };
-        let log_id = world.config.signers[0].verifier().full_key_id();
+        let log_id = world.config.signers.first().unwrap().full_key_id();
         let entry = format!("item {n}");
         let bytes = Item::encode(name, &log_id, [entry.as_bytes()].into_iter()).unwrap();
         let path = ObjectPath::private(name.to_string()).unwrap();

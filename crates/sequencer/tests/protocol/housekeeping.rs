@@ -7,7 +7,6 @@ use bytes::Bytes;
 use futures::FutureExt;
 use tegula_sequencer::{Keep, Pending, Tidy, TidyOptions, TidyReport, Writer};
 use tegula_storage::{Controller, Fate, ObjectPath, OperationKind, Script, Store};
-use tegula_tlog::SigningKey;
 
 use crate::faults::{batch, check, commit, small_log, writer};
 use crate::world::{Calm, World, now_or_never};
@@ -241,16 +240,12 @@ fn options(keep: Keep) -> TidyOptions {
         keep,
         partial_age: Duration::from_hours(24),
         check_bundles: 0,
+        ..TidyOptions::default()
     }
 }
 
 fn keys(world: &World) -> Vec<tegula_tlog::VerifierKey> {
-    world
-        .config
-        .signers
-        .iter()
-        .map(SigningKey::verifier)
-        .collect()
+    world.config.signers.verifiers().to_vec()
 }
 
 fn slots(world: &World) -> Vec<u64> {

@@ -7,7 +7,6 @@ use tegula_sequencer::{
     Error, Keep, Pending, RebuildReport, Tidy, TidyOptions, Writer, give_up_slots, rebuild,
 };
 use tegula_storage::{Condition, ObjectPath, Store};
-use tegula_tlog::SigningKey;
 
 use crate::faults::{batch, check, commit, small_log, writer};
 use crate::world::{Calm, World, now_or_never};
@@ -125,8 +124,8 @@ fn what_a_failed_sync_left_in_memory_is_written_again() {
             rebuilt(&world).unwrap();
             now_or_never(world.memory.recovered()).unwrap();
             let store = Arc::new(world.memory.clone());
-            let keys = world.config.signers.iter().map(SigningKey::verifier);
-            let mut tidy = Tidy::new(store, world.env(0), keys.collect());
+            let keys = world.config.signers.verifiers().to_vec();
+            let mut tidy = Tidy::new(store, world.env(0), keys);
             let options = TidyOptions {
                 keep: Keep::Leaves(0),
                 ..TidyOptions::default()
@@ -144,12 +143,7 @@ fn what_a_failed_sync_left_in_memory_is_written_again() {
 fn the_base_is_not_believed_after_a_failed_sync() {
     let world = three_slots();
     let store = Arc::new(world.memory.clone());
-    let keys: Vec<_> = world
-        .config
-        .signers
-        .iter()
-        .map(SigningKey::verifier)
-        .collect();
+    let keys = world.config.signers.verifiers().to_vec();
     let mut tidy = Tidy::new(store, world.env(0), keys);
     let options = TidyOptions {
         keep: Keep::All,
@@ -198,7 +192,7 @@ fn flip(world: &World, start: u64, at: usize) {
 }
 
 fn rebuilt(world: &World) -> Result<RebuildReport, Error> {
-    let log_id = world.config.signers[0].verifier().full_key_id();
+    let log_id = world.config.signers.first().unwrap().full_key_id();
     now_or_never(rebuild(&world.memory, &world.config, log_id))
 }
 

@@ -174,6 +174,7 @@ impl Simulation {
                 keep: Keep::Leaves([0, 16, 1000][self.random.below(3)]),
                 partial_age: Duration::from_millis(1 + self.random.next() % 3000),
                 check_bundles: 2,
+                ..TidyOptions::default()
             };
             let tidy = self.world.tidy(options);
             self.others.push(tidy);

@@ -54,10 +54,15 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// The key of every log here.
+pub(crate) fn signer() -> SigningKey {
+    SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap()
+}
+
 impl World {
     /// A new log.
     pub(crate) fn new(seed: u64, broken: Option<Broken>) -> Self {
-        let signer = SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap();
+        let signer = signer();
         let description = LogDescription {
             format: LogDescription::FORMAT,
             origin: "log.example".to_owned(),
@@ -86,12 +91,11 @@ impl World {
             })),
             config: Config {
                 dedup_window: 1 << 16,
-                ..Config::new(vec![signer.clone()])
+                ..Config::new(vec![signer])
             },
             broken,
         };
-        let signers = [signer];
-        let made = init(&world.memory, &signers, &description);
+        let made = init(&world.memory, &world.config.signers, &description);
         now_or_never(made).unwrap();
         world
     }
@@ -132,12 +136,7 @@ impl World {
 
     /// A process that does one round of housekeeping.
     pub(crate) fn tidy(&self, options: TidyOptions) -> BoxFuture<'static, ()> {
-        let keys = self
-            .config
-            .signers
-            .iter()
-            .map(SigningKey::verifier)
-            .collect();
+        let keys = self.config.signers.verifiers().to_vec();
         let mut tidy = Tidy::new(self.store(self.weather()), self.env(0), keys);
         let shared = Arc::clone(&self.shared);
         let calm = shared.lock().unwrap().fault_rate == 0;
@@ -163,7 +162,7 @@ impl World {
         let config = self.config.clone();
         let shared = Arc::clone(&self.shared);
         async move {
-            let log_id = config.signers[0].verifier().full_key_id();
+            let log_id = config.signers.first().unwrap().full_key_id();
             let rebuilt = rebuild(store.as_ref(), &config, log_id).await;
             match rebuilt {
                 Ok(_) => store.recovered().await.unwrap(),
@@ -318,11 +317,13 @@ pub(crate) struct Turns(pub(crate) usize);
 impl Future for Turns {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.0 == 0 {
             return Poll::Ready(());
         }
         self.0 -= 1;
+        // Whoever waits for several looks only at those that called.
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 }

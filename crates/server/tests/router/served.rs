@@ -66,12 +66,10 @@ impl Served {
             },
         };
         let store = Memory::new();
-        init(&store, std::slice::from_ref(&signer), &description)
-            .await
-            .unwrap();
+        let mut config = Config::new(vec![signer]);
+        init(&store, &config.signers, &description).await.unwrap();
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         let env = Arc::new(TestEnv::default());
-        let mut config = Config::new(vec![signer]);
         configure(&mut config);
         let sequencer = Sequencer::open(Arc::clone(&shared), env, config)
             .await

@@ -14,15 +14,15 @@ use crate::Root;
 /// | | |
 /// |---|---|
 /// | `s3://BUCKET[/PREFIX]` | where everyone may read |
-/// | `private` | `s3://BUCKET[/PREFIX]` for slots and the inbox: it has to be said, and neither may lie in the other |
-/// | `region` | `us-east-1` unless it is said |
+/// | `private` | `s3://BUCKET[/PREFIX]` for slots and the inbox, which nobody else may read: who writes has to say it, and neither may lie in the other |
+/// | `region` | that of the environment unless it is said, or else `us-east-1` |
 /// | `endpoint` | an `http` or `https` URL of a store that is not AWS's |
 /// | `path-style` | `true` or `false`: whether the bucket is in the path of URLs; `true` where there is an endpoint unless it is said |
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct S3Address {
     public: Place,
-    private: Place,
-    region: String,
+    private: Option<Place>,
+    region: Option<String>,
     endpoint: Option<String>,
     path_style: bool,
 }
@@ -41,15 +41,20 @@ pub(super) struct Place {
 pub struct AddressError(String);
 
 impl S3Address {
-    pub(super) fn place(&self, root: Root) -> &Place {
+    /// Whether it says where slots are: only then can a log be written to.
+    pub fn has_private(&self) -> bool {
+        self.private.is_some()
+    }
+
+    pub(super) fn place(&self, root: Root) -> Option<&Place> {
         match root {
-            Root::Public => &self.public,
-            Root::Private => &self.private,
+            Root::Public => Some(&self.public),
+            Root::Private => self.private.as_ref(),
         }
     }
 
-    pub(super) fn region(&self) -> &str {
-        &self.region
+    pub(super) fn region(&self) -> Option<&str> {
+        self.region.as_deref()
     }
 
     pub(super) fn endpoint(&self) -> Option<&str> {
@@ -87,18 +92,18 @@ impl FromStr for S3Address {
                 return Err(refused(format!("{name} is said twice")));
             }
         }
-        let private = private.ok_or_else(|| {
-            refused("private=s3://BUCKET[/PREFIX] is missing, the place for slots, which nobody else may read".to_owned())
-        })?;
-        let private = Place::parse(private).map_err(&refused)?;
-        if public.meets(&private) {
+        let private = private.map(Place::parse).transpose().map_err(&refused)?;
+        if let Some(private) = &private
+            && public.meets(private)
+        {
             return Err(refused(format!("{public} and {private} lie in each other")));
         }
         let is_word = |text: &str| {
             !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
         };
-        let region = region.unwrap_or("us-east-1");
-        if !is_word(region) {
+        if let Some(region) = region
+            && !is_word(region)
+        {
             return Err(refused(format!("{region:?} is not a region")));
         }
         if let Some(endpoint) = endpoint
@@ -121,7 +126,7 @@ impl FromStr for S3Address {
         Ok(Self {
             public,
             private,
-            region: region.to_owned(),
+            region: region.map(str::to_owned),
             endpoint: endpoint.map(str::to_owned),
             path_style,
         })
@@ -131,17 +136,20 @@ impl FromStr for S3Address {
 /// Without what is as it is unless it is said.
 impl fmt::Display for S3Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}?private={}", self.public, self.private)?;
-        if self.region != "us-east-1" {
-            write!(f, "&region={}", self.region)?;
-        }
-        if let Some(endpoint) = &self.endpoint {
-            write!(f, "&endpoint={endpoint}")?;
-        }
-        if self.path_style != self.endpoint.is_some() {
-            write!(f, "&path-style={}", self.path_style)?;
-        }
-        Ok(())
+        let path_style = (self.path_style != self.endpoint.is_some()).then_some(self.path_style);
+        let said = [
+            self.private
+                .as_ref()
+                .map(|place| format!("private={place}")),
+            self.region
+                .as_ref()
+                .map(|region| format!("region={region}")),
+            self.endpoint.as_ref().map(|url| format!("endpoint={url}")),
+            path_style.map(|path_style| format!("path-style={path_style}")),
+        ];
+        let said: Vec<_> = said.into_iter().flatten().collect();
+        let mark = if said.is_empty() { "" } else { "?" };
+        write!(f, "{}{mark}{}", self.public, said.join("&"))
     }
 }
 
@@ -221,23 +229,25 @@ mod tests {
             "s3://log?private=s3://wal&endpoint=http://127.0.0.1:9000",
             "s3://log?private=s3://wal&endpoint=https://s3.example&path-style=false",
             "s3://log?private=s3://wal&path-style=true",
+            "s3://log",
+            "s3://log/a?region=eu-central-1",
         ] {
             assert_eq!(text.parse::<S3Address>().unwrap().to_string(), text);
         }
         let address: S3Address = "s3://log/a/?private=s3://log/b".parse().unwrap();
         assert_eq!(
-            address.place(Root::Public).key("tile/0/000"),
+            address.place(Root::Public).unwrap().key("tile/0/000"),
             "a/tile/0/000"
         );
-        assert_eq!(address.place(Root::Private).path("b/wal/1"), Some("wal/1"));
-        assert_eq!(address.place(Root::Private).path("a/wal/1"), None);
+        let private = address.place(Root::Private).unwrap();
+        assert_eq!(private.path("b/wal/1"), Some("wal/1"));
+        assert_eq!(private.path("a/wal/1"), None);
     }
 
     #[test]
     fn what_is_no_address_is_told_so() {
         for (text, expected) in [
             ("log", "does not begin with s3://"),
-            ("s3://log", "private=s3://BUCKET[/PREFIX] is missing"),
             (
                 "s3://Log?private=s3://wal",
                 "\"Log\" is not the name of a bucket",

@@ -217,6 +217,88 @@ async fn slots_stay() {
 }
 
 #[tokio::test]
+async fn a_slot_is_cut_to_its_beginning() {
+    let stand_in = StandIn::start().await;
+    let store = at(&stand_in, "");
+    assert!(store.keeps_slots());
+    store
+        .create_slot(7, "head and entries".into())
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        store.cut_slot(7, 4).await.unwrap();
+        assert_eq!(store.read_slot(7).await.unwrap().unwrap(), "head");
+    }
+    let refused = store.cut_slot(8, 4).await;
+    assert!(
+        matches!(refused, Err(StoreError::Invalid(_))),
+        "{refused:?}"
+    );
+    // Nobody else may take the name.
+    assert_eq!(
+        store.create_slot(7, "other".into()).await.unwrap(),
+        SlotCreated::Exists
+    );
+}
+
+#[tokio::test]
+async fn what_was_damaged_is_put_right() {
+    let stand_in = StandIn::start().await;
+    let store = at(&stand_in, "");
+    let path = public("tile/0/000");
+    for there in [None, Some("byles"), Some("bytes")] {
+        stand_in.tamper("log-public", "tile/0/000", there.map(Bytes::from));
+        store.rebuild(&path, "bytes".into()).await.unwrap();
+        assert_eq!(store.read(&path).await.unwrap().unwrap().bytes, "bytes");
+    }
+    // Where nobody may overwrite, somebody has to know.
+    stand_in.tamper("log-public", "tile/0/000", Some("byles".into()));
+    stand_in.decide(|asked| (asked.what == "PUT").then_some(Fault::Refuse(403, "AccessDenied")));
+    let error = store.rebuild(&path, "bytes".into()).await.unwrap_err();
+    assert!(error.to_string().contains("AccessDenied"), "{error}");
+}
+
+#[tokio::test]
+async fn the_time_is_told_by_the_store() {
+    let stand_in = StandIn::start().await;
+    let store = at(&stand_in, "");
+    assert_eq!(store.time_ms(), None);
+    stand_in.say_date("Sun, 06 Nov 1994 08:49:37 GMT");
+    store.read(&public("checkpoint")).await.unwrap();
+    let since = store.time_ms().unwrap() - 784_111_777_000;
+    assert!(since < 60_000, "{since}");
+}
+
+#[tokio::test]
+async fn who_only_reads_needs_no_place_for_slots() {
+    let stand_in = StandIn::start().await;
+    stand_in.tamper("log-public", "a/tile/0/000", Some("bytes".into()));
+    let address = format!("s3://log-public/a?endpoint={}", stand_in.endpoint());
+    let keys = S3Keys {
+        id: "id".to_owned(),
+        secret: "secret".to_owned(),
+        session: None,
+    };
+    let store = S3::new(address.parse().unwrap(), keys, S3Options::default());
+    assert_eq!(
+        store.fetch("tile/0/000", 5).await.unwrap().unwrap(),
+        "bytes"
+    );
+    assert_eq!(store.fetch("tile/0/001", 5).await.unwrap(), None);
+    let error = store.fetch("tile/0/000", 4).await.unwrap_err();
+    assert!(error.to_string().contains("longer than 4 bytes"), "{error}");
+    for error in [
+        store.create_slot(0, "slot".into()).await.unwrap_err(),
+        store.slots(0, 1).await.unwrap_err(),
+        store.probe("probe").await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("can only be read"), "{error}");
+    }
+    // Not even a public object was left.
+    assert_eq!(stand_in.keys(), ["log-public/a/tile/0/000"]);
+}
+
+#[tokio::test]
 async fn many_keys_are_listed_page_by_page() {
     let stand_in = StandIn::start().await;
     let store = at(&stand_in, "/a");

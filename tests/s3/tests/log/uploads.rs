@@ -1,10 +1,4 @@
-//! A log in buckets: what each upload asks of the store, and many writers at one time.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops where it fails"
-)]
+//! What each upload asks of the store, and many writers at one time.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,12 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use tegula_s3_stand_in::{Fault, StandIn};
-use tegula_sequencer::{Config, Env, Error, Others, Pending, Tidy, TidyOptions, Writer, init};
-use tegula_storage::{S3, S3Keys, S3Options, Store};
-use tegula_tlog::{Limits, LogDescription, SigningKey};
+use tegula_sequencer::{Error, Keep, Others, Pending, Tidy, TidyOptions};
+
+use crate::{RealEnv, begun, signer, store, writer};
 
 /// One warm upload reads nothing, and writes a slot, a tile, a bundle and the checkpoint; and one tile more for each level that it
 /// completes one of. That is the formula of docs/performance.md.
@@ -124,7 +117,7 @@ async fn many_writers_lose_nothing_and_log_nothing_twice() {
     let keys = vec![signer().verifier()];
     let mut tidy = Tidy::new(Arc::new(store(&stand_in)), Arc::new(RealEnv), keys);
     let options = TidyOptions {
-        keep: tegula_sequencer::Keep::All,
+        keep: Keep::All,
         check_bundles: 9,
         ..TidyOptions::default()
     };
@@ -132,69 +125,25 @@ async fn many_writers_lose_nothing_and_log_nothing_twice() {
     assert_eq!((report.damaged, report.failed), (vec![], vec![]));
 }
 
-async fn begun(stand_in: &StandIn, others: Others) -> Writer {
-    let description = LogDescription {
-        format: LogDescription::FORMAT,
-        origin: "log.example".to_owned(),
-        keys: vec![signer().verifier().to_string()],
-        slot_format: 1,
-        entries: vec!["raw".to_owned()],
-        apis: vec!["add".to_owned()],
-        limits: Limits {
-            entry_bytes: 65_535,
-            batch_entries: 1000,
-            batch_bytes: 4 << 20,
-        },
-    };
-    let store = store(stand_in);
-    store.probe("probe").await.unwrap();
-    init(&store, &[signer()], &description).await.unwrap();
-    let mut writer = writer(stand_in, others);
-    writer.start().await.unwrap();
-    writer
-}
-
-fn writer(stand_in: &StandIn, others: Others) -> Writer {
-    let config = Config {
-        others,
-        dedup_window: 1 << 12,
-        ..Config::new(vec![signer()])
-    };
-    let store: Arc<dyn Store> = Arc::new(store(stand_in));
-    Writer::new(store, Arc::new(RealEnv), config).unwrap()
-}
-
-fn store(stand_in: &StandIn) -> S3 {
-    let endpoint = stand_in.endpoint();
-    let address = format!("s3://log-public?private=s3://log-private&endpoint={endpoint}");
-    let keys = S3Keys {
-        id: "id".to_owned(),
-        secret: "secret".to_owned(),
-        session: None,
-    };
-    S3::new(address.parse().unwrap(), keys, S3Options::default())
-}
-
-fn signer() -> SigningKey {
-    SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap()
-}
-
-#[derive(Debug)]
-struct RealEnv;
-
-impl Env for RealEnv {
-    fn now_ms(&self) -> u64 {
-        1_767_225_600_000
+/// A slot says its time for ever.
+#[tokio::test]
+async fn a_clock_that_is_off_writes_nothing() {
+    let stand_in = StandIn::start().await;
+    begun(&stand_in, Others::Compete).await;
+    let before = stand_in.keys();
+    let mut writer = writer(&stand_in, Others::Compete);
+    for (date, off) in [
+        ("Thu, 01 Jan 2026 00:01:05 GMT", "65 s"),
+        ("Wed, 31 Dec 2025 23:58:50 GMT", "70 s"),
+    ] {
+        stand_in.say_date(date);
+        let entry = [Pending::new("one".into())];
+        let error = writer.commit(&entry).await.map(drop);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("away from the store's"), "{off}: {error}");
     }
-
-    fn random(&self) -> [u8; 16] {
-        use std::hash::{BuildHasher, RandomState};
-        let state = RandomState::new();
-        let [a, b] = [state.hash_one(1), state.hash_one(2)];
-        (u128::from(a) << 64 | u128::from(b)).to_be_bytes()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
-        tokio::time::sleep(duration).boxed()
-    }
+    assert_eq!(stand_in.keys(), before);
+    // What the store said before it was told right is asked again.
+    stand_in.say_date(crate::TODAY);
+    writer.commit(&[Pending::new("one".into())]).await.unwrap();
 }

@@ -1,0 +1,73 @@
+//! A log that was imported into buckets, where no floor says that its first entries have no slots.
+
+use std::sync::Arc;
+
+use tegula_s3_stand_in::StandIn;
+use tegula_sequencer::{Error, Import, Others, Pending, init};
+use tegula_storage::Store;
+
+use crate::{RealEnv, description, signer, store, writer};
+
+async fn import(stand_in: &StandIn, entries: u64) -> Result<(), Error> {
+    let store: Arc<dyn Store> = Arc::new(store(stand_in));
+    let mut import = Import::begin(store, Arc::new(RealEnv)).await?;
+    let entries: Vec<_> = (0..entries)
+        .map(|n| Pending::new(format!("entry {n}").into()))
+        .collect();
+    import.append(&entries).await?;
+    let signers = vec![signer()].into();
+    import
+        .finish(&signers, &description(), None)
+        .await
+        .map(drop)
+}
+
+#[tokio::test]
+async fn an_imported_log_goes_on() {
+    for size in [0, 1, 255, 256, 257, 300] {
+        let stand_in = StandIn::start().await;
+        stand_in.say_date(crate::TODAY);
+        import(&stand_in, size).await.unwrap();
+        for others in [Others::Compete, Others::HandOver] {
+            let mut writer = writer(&stand_in, others);
+            let next = [Pending::new("next".into())];
+            let round = writer.commit(&next).await.unwrap();
+            assert_eq!(round.receipt(0).unwrap().index.get(), size);
+        }
+        let again = import(&stand_in, size).await;
+        assert!(matches!(again, Err(Error::Rejected(_))), "{again:?}");
+    }
+}
+
+/// After the slot and before the checkpoint.
+#[tokio::test]
+async fn an_import_that_was_cut_off_is_done_again() {
+    let stand_in = StandIn::start().await;
+    stand_in.say_date(crate::TODAY);
+    stand_in.decide(|asked| {
+        let last = asked.what == "PUT" && asked.key == "checkpoint";
+        last.then_some(tegula_s3_stand_in::Fault::Refuse(503, "SlowDown"))
+    });
+    import(&stand_in, 300).await.unwrap_err();
+    stand_in.decide(|_| None);
+    let slot = "log-private/wal/00000000000000000299".to_owned();
+    assert!(stand_in.keys().contains(&slot));
+    // Nobody makes an empty log of it, and no other one: the name is taken.
+    let signers = vec![signer()].into();
+    let made = init(&store(&stand_in), &signers, &description()).await;
+    assert!(matches!(made, Err(Error::Rejected(_))), "{made:?}");
+    for size in [0, 299, 301] {
+        let other = import(&stand_in, size).await;
+        assert!(
+            matches!(other, Err(Error::Rejected(_))),
+            "{size}: {other:?}"
+        );
+    }
+    import(&stand_in, 300).await.unwrap();
+    let next = [Pending::new("next".into())];
+    let round = writer(&stand_in, Others::Compete)
+        .commit(&next)
+        .await
+        .unwrap();
+    assert_eq!(round.receipt(0).unwrap().index.get(), 300);
+}
