@@ -21,12 +21,12 @@ use crate::trust::{self, Pin, Trusted};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The log: its URL, or its directory
+    /// The log: its URL, its directory, or its public bucket
     #[arg(
         long,
         global = true,
         env = "TEGULA_LOG",
-        value_name = "URL|DIR",
+        value_name = "URL|DIR|s3://BUCKET",
         alias = "rekor_server"
     )]
     pub(crate) log: Option<String>,
@@ -207,7 +207,7 @@ impl Context {
         let place = self.log_place()?;
         // A directory's tiles are on a disk already.
         let cache = match place {
-            LogPlace::Url(_) => self.cache.as_ref().map(Cache::new),
+            LogPlace::Url(_) | LogPlace::Buckets(_) => self.cache.as_ref().map(Cache::new),
             LogPlace::Directory(_) => None,
         };
         self.open(&place, self.trusted(), cache).await
@@ -223,7 +223,7 @@ impl Context {
         if let LogPlace::Directory(path) = place {
             marker::refuse_half_imported(path)?;
         }
-        let source = place.source(self.http_options())?;
+        let source = place.source(self.http_options()).await?;
         let (policy, pin) = trust::resolve(self, &source, trusted).await?;
         if self.state.is_none() {
             self.output.note(
@@ -243,6 +243,9 @@ impl Context {
     pub(crate) fn api(&self, token: Option<String>) -> Result<Api, CliError> {
         match self.log_place()? {
             LogPlace::Url(url) => Ok(Api::new(&url, token, self.http_options())?),
+            LogPlace::Buckets(buckets) => Err(CliError::usage(format!(
+                "{buckets} is a bucket: to upload, pass --log with the log's URL"
+            ))),
             LogPlace::Directory(path) => Err(CliError::usage(format!(
                 "{path} is a directory: to upload, run `tegula serve {path}` and pass --log with its URL",
                 path = path.display()

@@ -1,28 +1,66 @@
-//! The private keys of a log's directory: `private/keys/<name>.pem`, PKCS#8, mode 0600.
+//! What signs for a log; and the private keys in its directory: `private/keys/<name>.pem`, PKCS#8, mode 0600.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use tegula_sequencer::Signers;
+use tegula_signers::{KeySource, LogKey};
+use tegula_storage::{ObjectPath, Store};
 use tegula_tlog::{KeyKind, LogDescription, SigningKey};
 
 use crate::exit::CliError;
+use crate::home::Home;
 
-/// The log's description and its keys, in the order of the description.
-pub(crate) fn load(root: &Path) -> Result<(LogDescription, Vec<SigningKey>), CliError> {
-    let path = root.join("public/log.json");
-    let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
-    let description = LogDescription::parse(&bytes).map_err(|error| failed(&path, &error))?;
-    let found = read_all(root, &description.origin)?;
+/// The log's description.
+pub(crate) async fn description(store: &dyn Store) -> Result<LogDescription, CliError> {
+    let path = ObjectPath::public("log.json").map_err(CliError::io)?;
+    let object = store.read(&path).await.map_err(CliError::io)?;
+    let object = object.ok_or_else(|| CliError::io("the log has no log.json"))?;
+    LogDescription::parse(&object.bytes).map_err(|error| CliError::io(format!("log.json: {error}")))
+}
+
+/// The published checkpoint, not verified.
+pub(crate) async fn checkpoint(store: &dyn Store) -> Result<Option<Bytes>, CliError> {
+    let path = ObjectPath::public("checkpoint").map_err(CliError::io)?;
+    let object = store.read(&path).await.map_err(CliError::io)?;
+    Ok(object.map(|object| object.bytes))
+}
+
+/// What signs for a log: all keys that its description names, in their order, of those that are kept with it and those that are given.
+pub(crate) async fn signers(
+    home: &Home,
+    description: &LogDescription,
+    given: &[KeySource],
+) -> Result<Signers, CliError> {
+    let origin = &description.origin;
+    let mut found: Vec<_> = home
+        .kept_keys(origin)?
+        .into_iter()
+        .map(|key| LogKey::Held(Box::new(key)))
+        .collect();
+    for source in given {
+        let key = source.open(origin).await.map_err(CliError::usage)?;
+        let name = key.verifier().to_string();
+        if !description.keys.contains(&name) {
+            return Err(CliError::usage(format!(
+                "--key {source}: {name} is not a key of the log in {home}"
+            )));
+        }
+        found.push(key);
+    }
     let keys = description.keys.iter().map(|vkey| {
         let key = found.iter().find(|key| key.verifier().to_string() == *vkey);
-        key.cloned().ok_or_else(|| {
-            let place = directory(root);
-            CliError::usage(format!("{} has no key for {vkey}", place.display()))
-        })
+        let key = key.ok_or_else(|| {
+            CliError::usage(format!(
+                "there is no private key for {vkey} in {home}: pass --key"
+            ))
+        });
+        key.map(LogKey::signer)
     });
-    Ok((description.clone(), keys.collect::<Result<_, _>>()?))
+    Ok(Signers::new(keys.collect::<Result<_, _>>()?))
 }
 
 /// The keys that are there, the Ed25519 key first.
@@ -44,25 +82,6 @@ pub(crate) fn read_all(root: &Path, origin: &str) -> Result<Vec<SigningKey>, Cli
     }
     found.sort_by_key(|key| key.verifier().kind() != KeyKind::Ed25519);
     Ok(found)
-}
-
-/// A key from a file: PKCS#8 PEM, or the private key of a signed note, whose name has to be the origin.
-pub(crate) fn read(path: &Path, origin: &str) -> Result<SigningKey, CliError> {
-    let text = fs::read_to_string(path).map_err(|error| failed(path, &error))?;
-    let key = if text.starts_with("PRIVATE+KEY+") {
-        SigningKey::from_note_key(&text)
-    } else {
-        SigningKey::from_pkcs8_pem(origin, &text)
-    };
-    let key = key.map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
-    if key.name() == origin {
-        return Ok(key);
-    }
-    Err(CliError::usage(format!(
-        "{} is the key of {:?}, the log's origin is {origin:?}",
-        path.display(),
-        key.name()
-    )))
 }
 
 /// Keeps a key, durably. A key that is there stays.

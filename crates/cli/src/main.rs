@@ -1,11 +1,13 @@
 //! The `tegula` command.
 
+mod buckets;
 mod commands;
 mod config;
 mod context;
 mod descriptors;
 mod env;
 mod exit;
+mod home;
 mod keys;
 mod log_source;
 mod output;

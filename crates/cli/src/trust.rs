@@ -65,15 +65,15 @@ pub(crate) async fn resolve(
 }
 
 /// The policy without asking any log: what an offline check goes by.
-pub(crate) fn resolve_offline(cx: &Context) -> Result<Policy, CliError> {
+pub(crate) async fn resolve_offline(cx: &Context) -> Result<Policy, CliError> {
     if let Some(policy) = given(cx.trusted())? {
         return Ok(policy);
     }
-    let pinned = || {
-        let name = cx.log_place().ok()?.source(cx.http_options()).ok()?.name();
-        pin_file(cx, &name)
+    let source = match cx.log_place() {
+        Ok(place) => place.source(cx.http_options()).await.ok(),
+        Err(_none_is_named) => None,
     };
-    let keys = match pinned() {
+    let keys = match source.and_then(|source| pin_file(cx, &source.name())) {
         Some(file) => read_pin(&file)?,
         None => None,
     };

@@ -178,7 +178,7 @@ fn wrong_use_is_told_in_one_line_and_in_json() {
     }
     let error = world.run(&["--log", "absent", "loginfo"]).error(1);
     assert!(error.starts_with("absent: No such file"), "{error}");
-    let error = world.run(&["--log", "s3://bucket", "loginfo"]).error(2);
+    let error = world.run(&["--log", "ftp://bucket", "loginfo"]).error(2);
     assert!(error.contains("is not a log"), "{error}");
 }
 

@@ -1,6 +1,6 @@
 //! The reader of a log: fetch, cache, verify and prove; and what uploads.
 //!
-//! A [`Source`] gives bytes, from a URL or a directory, and is never trusted. A [`Reader`] asks it for the checkpoint, checks that
+//! A [`Source`] gives bytes, from a URL, a directory or (with the feature `s3`) a bucket, and is never trusted. A [`Reader`] asks it for the checkpoint, checks that
 //! against a policy and against what was seen before, and answers questions about the log from tiles and bundles that hash to the
 //! checkpoint's root. Proofs are made here, at the reader.
 //!
@@ -13,6 +13,8 @@
 //! | too few cosignatures | `Policy` |
 
 mod api;
+#[cfg(feature = "s3")]
+mod bucket;
 mod cache;
 mod directory;
 mod error;
@@ -27,6 +29,8 @@ mod source;
 mod fake;
 
 pub use api::{Added, Api, ApiError, BatchEntry, BatchUploaded, Uploaded, verify_proof};
+#[cfg(feature = "s3")]
+pub use bucket::BucketSource;
 pub use cache::Cache;
 pub use directory::DirectorySource;
 pub use error::{Evidence, FetchError, ReadError};

@@ -102,7 +102,7 @@ async fn published(store: &dyn Store, config: &Config) -> Result<Published, Erro
     let object = object.ok_or_else(|| {
         Error::Corrupt("there is no checkpoint, which is never an empty log".to_owned())
     })?;
-    let (checkpoint, _) = Checkpoint::open(&object.bytes, &keys)
+    let (checkpoint, _) = Checkpoint::open(&object.bytes, keys)
         .map_err(|error| Error::Corrupt(format!("the published checkpoint: {error}")))?;
     Ok(Published {
         checkpoint: object.bytes,

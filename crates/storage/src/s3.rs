@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -114,10 +117,20 @@ impl S3 {
     }
 
     /// The store at an address, for whoever this process is: by the environment, a profile, a web identity, or the machine's role,
-    /// as for any tool of AWS. So are the region and the endpoint, where the address says none.
+    /// as for any tool of AWS. Where the address says no region or endpoint the environment or the profile does.
     pub async fn connect(address: S3Address, options: S3Options) -> Self {
+        // Not that of the machine: where there is none, asking for it takes seconds.
+        let region = RegionProviderChain::first_try(
+            address
+                .region()
+                .map(|region| Region::new(region.to_owned())),
+        )
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new())
+        .or_else(Region::new(REGION));
         let base = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client())
+            .region(region)
             .load()
             .await;
         Self::with(&base, address, options)

@@ -100,6 +100,29 @@ impl VerifierKey {
         hasher.finalize().into()
     }
 
+    /// A log's key of this name, Ed25519 or ECDSA P-256, from SPKI (RFC 5280), DER.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Name`]; [`KeyError::Bytes`] for anything else than such a key in its one spelling.
+    pub fn from_spki(name: &str, spki: &[u8]) -> Result<Self, KeyError> {
+        check_name(name)?;
+        let key = match ed25519_dalek::VerifyingKey::from_public_key_der(spki) {
+            Ok(key) => PublicKey::Ed25519(ed25519_key(key.as_bytes())?),
+            Err(_other_kind) => ecdsa_key(spki)?,
+        };
+        let key = Self {
+            name: name.to_owned(),
+            key,
+        };
+        if key.to_spki() != spki {
+            return Err(KeyError::Bytes(
+                "not the one spelling of its SPKI".to_owned(),
+            ));
+        }
+        Ok(key)
+    }
+
     /// The key as SPKI (RFC 5280), DER.
     pub fn to_spki(&self) -> Vec<u8> {
         match &self.key {

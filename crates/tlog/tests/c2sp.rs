@@ -340,11 +340,17 @@ fn a_verifier_key_has_a_known_type_and_a_key_in_its_one_encoding() {
         .unwrap()
         .verifier();
     let spki = ecdsa.to_spki();
-    assert_eq!(with_id(&[&[2], &spki[..]].concat()), Ok(ecdsa));
+    assert_eq!(with_id(&[&[2], &spki[..]].concat()), Ok(ecdsa.clone()));
     let (head, point) = spki.split_at(spki.len() - 65);
     let mut compressed = [head, &[2 + (point[64] & 1)], &point[1..33]].concat();
     compressed[1] -= 32;
     compressed[24] -= 32;
+    for key in [key(1).verifier(), ecdsa] {
+        assert_eq!(
+            VerifierKey::from_spki("log.example", &key.to_spki()),
+            Ok(key)
+        );
+    }
     for wrong in [
         &spki[1..],
         &[&spki[..], &[0]].concat(),
@@ -352,6 +358,8 @@ fn a_verifier_key_has_a_known_type_and_a_key_in_its_one_encoding() {
         point,
         &ed25519,
     ] {
+        let from_spki = VerifierKey::from_spki("log.example", wrong);
+        assert!(matches!(from_spki, Err(KeyError::Bytes(_))), "{wrong:02x?}");
         let refused = with_id(&[&[2], wrong].concat());
         assert!(
             matches!(refused, Err(KeyError::Bytes(_))),

@@ -14,7 +14,7 @@ use tegula_storage::{Memory, Store};
 use tower::ServiceExt;
 
 use crate::files::{Files, assert_golden, golden, is_writing};
-use crate::made::{Fixed, config, description, signers, verifiers};
+use crate::made::{Fixed, config, description, verifiers};
 
 /// In the order of their upload. The last one is the first one again.
 const UPLOADS: [(&str, &str); 5] = [

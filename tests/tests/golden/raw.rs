@@ -10,7 +10,7 @@ use tegula_storage::{Directory, DirectoryOptions, Memory, Store};
 use tegula_tlog::{LeafIndex, Policy};
 
 use crate::files::{Files, assert_golden, golden, read, write};
-use crate::made::{Fixed, config, description, signers, verifiers};
+use crate::made::{Fixed, config, description, verifiers};
 
 /// A batch, and the indexes that its entries are answered with.
 type Batches = Vec<(Vec<Bytes>, Vec<u64>)>;
@@ -53,6 +53,7 @@ async fn make(store: &Arc<dyn Store>) {
         keep: Keep::All,
         partial_age: Duration::from_hours(24),
         check_bundles: 3,
+        ..TidyOptions::default()
     };
     let mut tidy = Tidy::new(Arc::clone(store), env, verifiers());
     assert_eq!(

@@ -5,17 +5,23 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tegula_client::{FsckOptions, FsckReport};
+use tegula_signers::KeySource;
 
 use crate::commands::repair;
 use crate::context::Context;
 use crate::exit::CliError;
+use crate::home::Home;
 use crate::log_source::LogPlace;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Make damaged objects again from the slots; only for a directory whose server is stopped
+    /// Make damaged objects again from the slots; of a directory only when its server is stopped
     #[arg(long)]
     repair: bool,
+
+    /// A key of the log, where none is kept with it: a file, env:NAME, kms:KEY, secret:NAME or ssm:NAME
+    #[arg(long, value_name = "KEY", requires = "repair")]
+    key: Vec<KeySource>,
 
     /// Threads that hash; as many as there are cores unless it is given
     #[arg(long, value_name = "N")]
@@ -24,12 +30,16 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     if args.repair {
-        let LogPlace::Directory(path) = cx.log_place()? else {
-            return Err(CliError::usage(
-                "--repair needs --log with the directory of the log",
-            ));
+        let home = match cx.log_place()? {
+            LogPlace::Directory(path) => Home::Directory(path),
+            LogPlace::Buckets(buckets) => Home::Buckets(buckets),
+            LogPlace::Url(_) => {
+                return Err(CliError::usage(
+                    "--repair needs --log with the directory or the buckets of the log",
+                ));
+            }
         };
-        repair::run(&path, cx).await?;
+        repair::run(&home, &args.key, cx).await?;
     }
     let log = cx.open_log().await?;
     let checkpoint = log.checkpoint(cx).await?;

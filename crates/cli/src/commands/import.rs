@@ -3,8 +3,6 @@
 mod entries;
 pub(crate) mod marker;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +13,17 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use serde_json::json;
 use tegula_client::{Reader, VerifiedCheckpoint};
-use tegula_sequencer::{Error, Import, Pending, Published};
-use tegula_storage::{Directory, DirectoryOptions, ObjectPath, Store};
-use tegula_tlog::{Checkpoint, Edge, Hash, LogDescription, SigningKey, TilePath, parse_bundle};
+use tegula_sequencer::{Error, Import, Pending, Published, Signers};
+use tegula_signers::LogKey;
+use tegula_storage::{ObjectPath, Root, Store};
+use tegula_tlog::{Checkpoint, Edge, Hash, LogDescription, TilePath, parse_bundle};
 
 use crate::commands::init::{self, LogArgs};
 use crate::context::{Context, Log};
 use crate::env::RealEnv;
 use crate::exit::CliError;
+use crate::home::{Entered, Home};
+use crate::keys;
 use crate::log_source::LogPlace;
 use crate::trust::Trusted;
 use entries::Form;
@@ -38,13 +39,14 @@ use marker::Marker;
 /// when the same command is run again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: a directory that is absent or empty, or in which this import was cut off
-    directory: PathBuf,
+    /// Where: a directory or buckets with nothing in them, or in which this import was cut off
+    #[arg(value_name = "DIR|s3://BUCKET?private=s3://BUCKET")]
+    home: Home,
 
-    /// The log to copy, c2sp.org/tlog-tiles: its URL, or its directory
+    /// The log to copy, c2sp.org/tlog-tiles: its URL, its directory, or its bucket
     #[arg(
         long,
-        value_name = "URL|DIR",
+        value_name = "URL|DIR|s3://BUCKET",
         required_unless_present = "entries",
         conflicts_with = "entries"
     )]
@@ -90,31 +92,34 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     let begun = (cx.clock.elapsed)();
-    if init::is_made(&args.directory) && !marker::is_there(&args.directory) {
-        return Err(CliError::usage(format!(
-            "{} is a log already",
-            args.directory.display()
-        )));
+    if let Home::Directory(root) = &args.home
+        && init::is_made(root)
+        && !marker::is_there(root)
+    {
+        return Err(CliError::usage(format!("{} is a log already", args.home)));
     }
     let source = Source::open(&args, cx).await?;
-    source.check_keys(&args.log)?;
-    let signers = init::prepare(&args.directory, source.origin(), &args.log)?;
-    let resumed = marker::is_half_imported(&args.directory);
-    let marker = Marker::take(&args.directory, &source.describe())?;
-    let done = match published(&args.directory, &signers)? {
-        // Cut off after the last write.
-        Some(published) => Ok((published, 0)),
-        None => fill(&args, cx, &source, &signers, resumed).await,
+    source.check_keys(&args.log).await?;
+    let keys = init::prepare(&args.home, source.origin(), &args.log).await?;
+    let marker = match &args.home {
+        Home::Directory(root) => Some(Marker::take(root, &source.describe())?),
+        // There conditions see to it that no two are mixed.
+        Home::Buckets(_) => None,
     };
+    let entered = args.home.enter().await?;
+    let done = fill(&args, cx, &source, &keys, &entered).await;
+    // Also after a failure: what is there need not be doubted then.
+    let left = entered.leave().await;
     let (published, kept) = done.inspect_err(|_| {
         cx.output.note(format!(
             "nothing was published; to go on, run the same command again, or else remove {}",
-            args.directory.display()
+            args.home
         ));
     })?;
-    marker.remove()?;
+    left?;
+    marker.map_or(Ok(()), Marker::remove)?;
     let took = (cx.clock.elapsed)().saturating_sub(begun);
-    tell(cx, &args.directory, &signers, &published, kept, took);
+    tell(cx, &args.home, &keys, &published, kept, took);
     if source.moves() {
         cx.output.note(format!(
             "this is {origin} now: whatever wrote {origin} before must stay stopped, since two writers with one key sign two trees",
@@ -196,8 +201,8 @@ impl Source {
     }
 
     /// A log that is to go on must be signed with the key that is given.
-    fn check_keys(&self, log: &LogArgs) -> Result<(), CliError> {
-        let given = log.keys(self.origin())?;
+    async fn check_keys(&self, log: &LogArgs) -> Result<(), CliError> {
+        let given = log.keys(self.origin()).await?;
         let Self::Log { checkpoint, .. } = self else {
             return Ok(());
         };
@@ -205,7 +210,7 @@ impl Source {
             return Ok(());
         }
         let origin = self.origin();
-        let key = given.first().map(SigningKey::verifier).ok_or_else(|| {
+        let key = given.first().map(LogKey::verifier).ok_or_else(|| {
             CliError::usage(format!(
                 "to go on as {origin}, pass its --key; to make another log of its entries, pass another --origin"
             ))
@@ -221,18 +226,15 @@ impl Source {
 }
 
 /// The checkpoint of a log that is there.
-fn published(root: &Path, signers: &[SigningKey]) -> Result<Option<Published>, CliError> {
-    let path = root.join("public/checkpoint");
-    let note = match fs::read(&path) {
-        Ok(note) => note,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(CliError::io(format!("{}: {error}", path.display()))),
+async fn published(store: &dyn Store, keys: &[LogKey]) -> Result<Option<Published>, CliError> {
+    let Some(note) = keys::checkpoint(store).await? else {
+        return Ok(None);
     };
-    let keys: Vec<_> = signers.iter().map(SigningKey::verifier).collect();
+    let keys: Vec<_> = keys.iter().map(LogKey::verifier).collect();
     let (checkpoint, _) = Checkpoint::open(&note, &keys)
-        .map_err(|error| CliError::verification(format!("{}: {error}", path.display())))?;
+        .map_err(|error| CliError::verification(format!("the checkpoint: {error}")))?;
     Ok(Some(Published {
-        checkpoint: note.into(),
+        checkpoint: note,
         size: checkpoint.size,
         root: checkpoint.root,
     }))
@@ -243,31 +245,22 @@ async fn fill(
     args: &Args,
     cx: &Context,
     source: &Source,
-    signers: &[SigningKey],
-    resumed: bool,
+    keys: &[LogKey],
+    entered: &Entered,
 ) -> Result<(Published, u64), CliError> {
-    let store =
-        Directory::open(&args.directory, DirectoryOptions::default()).map_err(CliError::io)?;
-    let store = Arc::new(store);
-    let filled = fill_store(args, cx, source, signers, resumed, &store).await;
-    // Also after a failure: what is there need not be doubted then.
-    let closed = store.close().await;
-    let filled = filled?;
-    closed.map_err(CliError::io)?;
-    Ok(filled)
-}
-
-async fn fill_store(
-    args: &Args,
-    cx: &Context,
-    source: &Source,
-    signers: &[SigningKey],
-    resumed: bool,
-    store: &Arc<Directory>,
-) -> Result<(Published, u64), CliError> {
-    let dynamic: Arc<dyn Store> = Arc::<Directory>::clone(store);
+    let store = entered.store();
+    match (published(store.as_ref(), keys).await?, &args.home) {
+        // Cut off after the last write.
+        (Some(published), Home::Directory(_)) => return Ok((published, 0)),
+        (Some(_), Home::Buckets(_)) => {
+            return Err(CliError::usage(format!("{} is a log already", args.home)));
+        }
+        (None, _) => {}
+    }
+    let tiles = store.list(Root::Public, "tile/", None, 1).await;
+    let resumed = !tiles.map_err(CliError::io)?.is_empty();
     let env = Arc::new(RealEnv::new(cx.clock.now_ms)?);
-    let begun = Import::begin(Arc::clone(&dynamic), env).await;
+    let begun = Import::begin(Arc::clone(&store), env).await;
     let mut import = begun.map_err(failed)?;
     let kept = Arc::new(AtomicU64::new(0));
     let expected = match source {
@@ -278,7 +271,7 @@ async fn fill_store(
             let copy = Copy {
                 reader: log.reader.clone(),
                 checkpoint: VerifiedCheckpoint::clone(checkpoint),
-                left: resumed.then_some(dynamic),
+                left: resumed.then_some(store),
                 kept: Arc::clone(&kept),
             };
             let bar = cx.output.progress(checkpoint.size().get(), "entries");
@@ -302,8 +295,9 @@ async fn fill_store(
             *root
         }
     };
-    let description: LogDescription = init::describe(source.origin(), signers, args.log.raw);
-    let finished = import.finish(signers, &description, expected).await;
+    let description: LogDescription = init::describe(source.origin(), keys, args.log.raw);
+    let signers = Signers::new(keys.iter().map(LogKey::signer).collect());
+    let finished = import.finish(&signers, &description, expected).await;
     Ok((finished.map_err(failed)?, kept.load(Ordering::Relaxed)))
 }
 
@@ -450,21 +444,19 @@ fn failed(error: Error) -> CliError {
 
 fn tell(
     cx: &Context,
-    directory: &Path,
-    signers: &[SigningKey],
+    home: &Home,
+    keys: &[LogKey],
     published: &Published,
     kept: u64,
     took: Duration,
 ) {
-    let keys: Vec<_> = signers
-        .iter()
-        .map(|key| key.verifier().to_string())
-        .collect();
-    let origin = signers.first().map_or("", |key| key.name());
+    let keys: Vec<_> = keys.iter().map(LogKey::verifier).collect();
+    let origin = keys.first().map_or("", |key| key.name());
+    let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
     let seconds = took.as_secs_f64();
     if cx.output.is_json() {
         cx.output.json(&json!({
-            "directory": directory.display().to_string(),
+            "directory": home.to_string(),
             "origin": origin,
             "keys": keys,
             "treeSize": published.size.to_string(),

@@ -1,22 +1,25 @@
 //! `tegula init`
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
-use tegula_storage::{Directory, DirectoryOptions};
-use tegula_tlog::{KeyKind, Limits, LogDescription, MAX_ENTRY_LEN, SigningKey};
+use tegula_sequencer::Signers;
+use tegula_signers::{KeySource, LogKey, in_order};
+use tegula_storage::Directory;
+use tegula_tlog::{Limits, LogDescription, MAX_ENTRY_LEN, SigningKey};
 
-use crate::commands::import::marker;
 use crate::context::Context;
 use crate::env::random;
 use crate::exit::CliError;
+use crate::home::Home;
 use crate::keys;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where: a directory that is absent or empty
-    directory: PathBuf,
+    /// Where: a directory that is absent or empty, or buckets
+    #[arg(value_name = "DIR|s3://BUCKET?private=s3://BUCKET")]
+    home: Home,
 
     /// The log's name: the bare host name of its public URL
     #[arg(long, value_name = "NAME")]
@@ -29,10 +32,10 @@ pub(crate) struct Args {
 /// What a log is made of.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct LogArgs {
-    /// An existing Ed25519 key: PKCS#8 PEM, or the private key of a signed note; otherwise one is made. Given twice, the other is an
-    /// ECDSA P-256 key to sign with besides
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Vec<PathBuf>,
+    /// An existing Ed25519 key: a file, env:NAME, kms:KEY, secret:NAME or ssm:NAME; PKCS#8 PEM, or the private key of a signed note. In a
+    /// directory one is made unless it is given. Given twice, the other is an ECDSA P-256 key to sign with besides
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Vec<KeySource>,
 
     /// Sign with a new ECDSA P-256 key besides
     #[arg(long)]
@@ -52,40 +55,38 @@ impl LogArgs {
         }
     }
 
-    /// The keys that are given, the Ed25519 key first.
-    pub(crate) fn keys(&self, origin: &str) -> Result<Vec<SigningKey>, CliError> {
+    /// The keys that are given, the Ed25519 key first, and where they are.
+    pub(crate) async fn keys(&self, origin: &str) -> Result<Vec<LogKey>, CliError> {
         // Whether any key can have this name.
         SigningKey::ed25519_from_seed(origin, &[0; 32])
             .map_err(|error| CliError::usage(format!("origin: {error}")))?;
-        let given: Result<Vec<_>, _> = self
-            .key
-            .iter()
-            .map(|path| keys::read(path, origin))
-            .collect();
-        let mut given = given?;
-        given.sort_by_key(|key| key.verifier().kind() != KeyKind::Ed25519);
-        let kinds: Vec<_> = given.iter().map(|key| key.verifier().kind()).collect();
-        match kinds[..] {
-            [] | [KeyKind::Ed25519] => Ok(given),
-            [KeyKind::Ed25519, KeyKind::EcdsaP256] if !self.ecdsa => Ok(given),
-            _ => Err(CliError::usage(
-                "--key: expected an Ed25519 key, and no more than one ECDSA P-256 key besides",
-            )),
+        let mut given = Vec::new();
+        for source in &self.key {
+            given.push(source.open(origin).await.map_err(CliError::usage)?);
         }
+        if given.is_empty() {
+            return Ok(given);
+        }
+        let given = in_order(given).map_err(|error| CliError::usage(format!("--key: {error}")))?;
+        if self.ecdsa && given.len() > 1 {
+            return Err(CliError::usage(
+                "--ecdsa makes a new ECDSA P-256 key, and --key gives one",
+            ));
+        }
+        Ok(given)
     }
 }
 
 pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
-    make(&args.directory, &args.origin, &args.log).await?;
-    let (description, _) = keys::load(&args.directory)?;
-    tell(&args.directory, &description, cx);
+    let description = make(&args.home, &args.origin, &args.log).await?;
+    tell(&args.home, &description, cx);
     Ok(())
 }
 
-fn tell(directory: &Path, description: &LogDescription, cx: &Context) {
+fn tell(home: &Home, description: &LogDescription, cx: &Context) {
     if cx.output.is_json() {
         cx.output.json(&json!({
-            "directory": directory.display().to_string(),
+            "directory": home.to_string(),
             "origin": description.origin,
             "keys": description.keys,
         }));
@@ -112,61 +113,86 @@ fn holds_slots(root: &Path) -> bool {
 }
 
 /// Makes a log. If that is cut off it can be done again.
-pub(crate) async fn make(root: &Path, origin: &str, args: &LogArgs) -> Result<(), CliError> {
-    marker::refuse_half_imported(root)?;
-    if is_made(root) {
-        return Err(CliError::usage(format!(
-            "{} is a log already",
-            root.display()
-        )));
-    }
-    let signers = prepare(root, origin, args)?;
-    let store = Directory::open(root, DirectoryOptions::default()).map_err(CliError::io)?;
-    let description = describe(origin, &signers, args.raw);
-    let made = tegula_sequencer::init(&store, &signers, &description).await;
-    store.close().await.map_err(CliError::io)?;
-    made.map_err(CliError::io)
-}
-
-/// Makes the directory and the keys, as far as they are not there.
-pub(crate) fn prepare(
-    root: &Path,
+pub(crate) async fn make(
+    home: &Home,
     origin: &str,
     args: &LogArgs,
-) -> Result<Vec<SigningKey>, CliError> {
+) -> Result<LogDescription, CliError> {
+    if home.is_made().await? {
+        return Err(CliError::usage(format!("{home} is a log already")));
+    }
+    let keys = prepare(home, origin, args).await?;
+    let entered = home.enter().await?;
+    let description = describe(origin, &keys, args.raw);
+    let signers = Signers::new(keys.iter().map(LogKey::signer).collect());
+    let made = tegula_sequencer::init(entered.store().as_ref(), &signers, &description).await;
+    entered.leave().await?;
+    made.map_err(CliError::io)?;
+    Ok(description)
+}
+
+/// The keys of a log that is to be made. In a directory it makes that, and the keys, as far as they are not there.
+pub(crate) async fn prepare(
+    home: &Home,
+    origin: &str,
+    args: &LogArgs,
+) -> Result<Vec<LogKey>, CliError> {
     // Before anything is made: what cannot be.
-    let mut given = args.keys(origin)?;
+    let mut given = args.keys(origin).await?;
+    let root = match home {
+        Home::Directory(root) => root,
+        Home::Buckets(_) if given.is_empty() || args.ecdsa => {
+            return Err(CliError::usage(format!(
+                "in {home} no keys are kept: make them (openssl genpkey -algorithm ed25519 -out log.pem) and pass --key, to each command that writes"
+            )));
+        }
+        Home::Buckets(_) => return Ok(given),
+    };
     if !root.join("private/format").exists() {
         Directory::make(root).map_err(CliError::usage)?;
     }
-    let mut found = keys::read_all(root, origin)?;
+    // What is kept in a service or a variable is not copied to a disk.
+    let elsewhere = args
+        .key
+        .iter()
+        .any(|key| !matches!(key, KeySource::File(_)));
+    let found: Vec<_> = home.kept_keys(origin)?;
+    let mut found: Vec<_> = found
+        .into_iter()
+        .map(|key| LogKey::Held(Box::new(key)))
+        .collect();
     if found.is_empty() && given.is_empty() {
-        given.push(SigningKey::ed25519_from_seed(origin, &random()?).map_err(CliError::usage)?);
+        let key = SigningKey::ed25519_from_seed(origin, &random()?).map_err(CliError::usage)?;
+        given.push(LogKey::Held(Box::new(key)));
     }
     if args.ecdsa && found.len() < 2 {
-        given.push(SigningKey::ecdsa_from_scalar(origin, &random()?).map_err(CliError::io)?);
+        let key = SigningKey::ecdsa_from_scalar(origin, &random()?).map_err(CliError::io)?;
+        given.push(LogKey::Held(Box::new(key)));
     }
     for key in given {
-        let same_kind = |other: &&SigningKey| other.verifier().kind() == key.verifier().kind();
+        let same_kind = |other: &&LogKey| other.verifier().kind() == key.verifier().kind();
         match found.iter().find(same_kind) {
             None => {
-                keys::write(root, &key)?;
+                if let LogKey::Held(key) = &key
+                    && !elsewhere
+                {
+                    keys::write(root, key)?;
+                }
                 found.push(key);
             }
             Some(other) if other.verifier() == key.verifier() => {}
             Some(other) => {
                 return Err(CliError::usage(format!(
-                    "{} has the key {} already, which is not the one that is given",
-                    root.display(),
+                    "{home} has the key {} already, which is not the one that is given",
                     other.verifier()
                 )));
             }
         }
     }
-    Ok(found)
+    in_order(found).map_err(CliError::usage)
 }
 
-pub(crate) fn describe(origin: &str, signers: &[SigningKey], raw: bool) -> LogDescription {
+pub(crate) fn describe(origin: &str, keys: &[LogKey], raw: bool) -> LogDescription {
     let (entries, apis): (&[_], _) = if raw {
         (&["raw"], "add")
     } else {
@@ -175,10 +201,7 @@ pub(crate) fn describe(origin: &str, signers: &[SigningKey], raw: bool) -> LogDe
     LogDescription {
         format: LogDescription::FORMAT,
         origin: origin.to_owned(),
-        keys: signers
-            .iter()
-            .map(|key| key.verifier().to_string())
-            .collect(),
+        keys: keys.iter().map(|key| key.verifier().to_string()).collect(),
         slot_format: tegula_sequencer::SLOT_VERSION,
         entries: entries.iter().map(ToString::to_string).collect(),
         apis: vec![apis.to_owned()],

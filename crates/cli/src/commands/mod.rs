@@ -6,7 +6,7 @@ mod entry;
 mod fsck;
 mod get;
 pub(crate) mod import;
-mod init;
+pub(crate) mod init;
 mod leaf;
 mod loginfo;
 mod logproof;

@@ -127,7 +127,7 @@ fn write(
 }
 
 async fn check(args: Check, cx: &Context) -> Result<(), CliError> {
-    let policy = trust::resolve_offline(cx)?;
+    let policy = trust::resolve_offline(cx).await?;
     let mut leaves = leaves(&args.entry).await?;
     leaves.extend(args.uuid);
     if leaves.is_empty() {

@@ -5,42 +5,30 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::json;
-use tegula_sequencer::{Config, RebuildReport, give_up_slots, rebuild};
-use tegula_storage::{Condition, Directory, DirectoryOptions, ObjectPath, Store};
-use tegula_tlog::SigningKey;
+use tegula_sequencer::{Config, RebuildReport, Signers, give_up_slots, rebuild};
+use tegula_signers::KeySource;
+use tegula_storage::{Condition, ObjectPath, Store};
 
 use crate::commands::import::marker;
 use crate::context::Context;
 use crate::exit::CliError;
+use crate::home::{Entered, Home};
 use crate::keys;
 
-/// Rebuilds every object of the log in `root` that the slots still cover, whatever was synced.
+/// Rebuilds every object of a log that the slots still cover, whatever was synced.
 ///
-/// This is what the server does after an unclean stop, but from the first slot on. So the directory is marked as stopped uncleanly,
+/// This is what the server does after an unclean stop, but from the first slot on. So a directory is marked as stopped uncleanly,
 /// which also keeps servers out until the end; if this fails, the next server finds the mark and rebuilds by itself.
-pub(crate) async fn run(root: &Path, cx: &Context) -> Result<(), CliError> {
-    marker::refuse_half_imported(root)?;
-    let (_, signers) = keys::load(root)?;
-    let log_id = signers
-        .first()
-        .map(|signer| signer.verifier().full_key_id())
-        .ok_or_else(|| CliError::usage("the log has no key"))?;
-    mark_unclean(root)?;
-    let store = Directory::open(root, DirectoryOptions::default()).map_err(CliError::io)?;
-    if store.condition() == Condition::Clean {
-        store.close().await.map_err(CliError::io)?;
-        return Err(CliError::io(format!(
-            "{} is in use: stop the server before --repair",
-            root.display()
-        )));
-    }
-    let outcome = rebuild_all(&store, signers, log_id).await;
-    if outcome.is_ok() {
-        store.recovered().await.map_err(CliError::io)?;
-    }
-    // An unclean store keeps its mark.
-    store.close().await.map_err(CliError::io)?;
-    let (report, given_up) = outcome?;
+pub(crate) async fn run(home: &Home, keys: &[KeySource], cx: &Context) -> Result<(), CliError> {
+    let (report, given_up) = match home {
+        Home::Directory(root) => repair_directory(home, root, keys).await?,
+        // Nothing there is torn, and nobody is in the way: what is right stays, and what is not is replaced.
+        Home::Buckets(_) => {
+            let entered = home.enter().await?;
+            let signers = signers(home, &entered, keys).await?;
+            rebuild_all(entered.store().as_ref(), signers).await?
+        }
+    };
     if cx.output.is_json() {
         cx.output.json(&json!({"repaired": {
             "from": report.from.to_string(),
@@ -71,11 +59,43 @@ pub(crate) async fn run(root: &Path, cx: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn rebuild_all(
-    store: &Directory,
-    signers: Vec<SigningKey>,
-    log_id: [u8; 32],
+async fn repair_directory(
+    home: &Home,
+    root: &Path,
+    keys: &[KeySource],
 ) -> Result<(RebuildReport, bool), CliError> {
+    marker::refuse_half_imported(root)?;
+    mark_unclean(root)?;
+    let entered = home.enter().await?;
+    let store = entered.store();
+    if store.condition() == Condition::Clean {
+        entered.leave().await?;
+        return Err(CliError::io(format!(
+            "{home} is in use: stop the server before --repair"
+        )));
+    }
+    let outcome = match signers(home, &entered, keys).await {
+        Ok(signers) => rebuild_all(store.as_ref(), signers).await,
+        Err(error) => Err(error),
+    };
+    if outcome.is_ok() {
+        store.recovered().await.map_err(CliError::io)?;
+    }
+    // An unclean store keeps its mark.
+    entered.leave().await?;
+    outcome
+}
+
+async fn signers(home: &Home, entered: &Entered, keys: &[KeySource]) -> Result<Signers, CliError> {
+    let description = entered.description().await?;
+    keys::signers(home, &description, keys).await
+}
+
+async fn rebuild_all(
+    store: &dyn Store,
+    signers: Signers,
+) -> Result<(RebuildReport, bool), CliError> {
+    let log_id = signers.first().map_err(CliError::usage)?.full_key_id();
     // Rebuilding begins at `base`, below which all was synced once; what is damaged now may be older.
     let base = ObjectPath::private("base").map_err(CliError::io)?;
     let kept = store.read(&base).await.map_err(CliError::io)?;

@@ -2,15 +2,13 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
-use tegula_sequencer::{Config, Error, Keep, Sequencer, TidyOptions};
+use tegula_sequencer::{Config, Error, Keep, Others, Sequencer, TidyOptions};
 use tegula_server::{Duplicates, Limits, Log, Options, listen, metrics_router, router};
-use tegula_storage::{Directory, DirectoryOptions, OpenError, Store};
 use tegula_tlog::LogDescription;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,18 +16,19 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::commands::import::marker;
 use crate::commands::init::{self, LogArgs};
 use crate::context::Context;
 use crate::descriptors;
 use crate::env::{RealEnv, random};
 use crate::exit::CliError;
+use crate::home::{Entered, Home};
 use crate::keys;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The log's directory; if it is absent or empty, a log is made in it
-    directory: PathBuf,
+    /// The log's directory, or its buckets; if there is nothing, a log is made
+    #[arg(value_name = "DIR|s3://BUCKET?private=s3://BUCKET")]
+    home: Home,
 
     /// Where to listen
     #[arg(
@@ -50,7 +49,7 @@ pub(crate) struct Args {
     origin: Option<String>,
 
     /// Make no log where none is: a directory that is not mounted is an error, and not a new log
-    #[arg(long, conflicts_with_all = ["key", "ecdsa", "raw"])]
+    #[arg(long, conflicts_with_all = ["ecdsa", "raw"])]
     existing: bool,
 
     #[command(flatten)]
@@ -68,9 +67,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LEAVES", default_value_t = 1 << 20)]
     dedup_window: u64,
 
-    /// How many of the last leaves' slots are kept as a backup; all of them, or a number
-    #[arg(long, value_name = "all|LEAVES", default_value = "1048576", value_parser = keep)]
-    keep_slots: Keep,
+    /// How many of the last leaves' slots are kept as a backup: all of them, or a number. Unless it is given 1048576 in a directory, and all in
+    /// buckets, where older ones are cut to their headers
+    #[arg(long, value_name = "all|LEAVES", value_parser = keep)]
+    keep_slots: Option<Keep>,
 
     /// Hours for which partial tiles stay after a larger checkpoint was published, at least 24
     #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u64).range(24..))]
@@ -120,21 +120,21 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     tell_on_stderr(&args)?;
     // Before there is a socket to be found: who finds it may end the server.
     let signals = Signals::new()?;
-    marker::refuse_half_imported(&args.directory)?;
+    let made = args.home.is_made().await?;
     let listener = bind(&args.listen).await?;
     let address = listener.local_addr().map_err(CliError::io)?;
     let metrics = match &args.metrics_listen {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    if !init::is_made(&args.directory) {
+    if !made {
         make(&args, address).await?;
     }
-    let store = Arc::new(enter(&args.directory)?);
+    let entered = args.home.enter().await?;
     let served = serve(
         &args,
         cx,
-        Arc::clone(&store),
+        &entered,
         Sockets {
             listener,
             address,
@@ -144,9 +144,9 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     )
     .await;
     // Also after a failure: the last one to leave takes the mark of an unclean stop away.
-    let closed = store.close().await;
+    let left = entered.leave().await;
     served?;
-    closed.map_err(CliError::io)
+    left
 }
 
 /// Where it listens.
@@ -158,10 +158,10 @@ struct Sockets {
 
 /// Makes a new log. A name is for ever, so the world's is not guessed.
 async fn make(args: &Args, address: SocketAddr) -> Result<(), CliError> {
-    let directory = args.directory.display();
+    let home = &args.home;
     if args.existing {
         return Err(CliError::usage(format!(
-            "there is no log in {directory}, and --existing makes none: is it mounted?"
+            "there is no log in {home}, and --existing makes none: is it mounted?"
         )));
     }
     let origin = match &args.origin {
@@ -169,12 +169,12 @@ async fn make(args: &Args, address: SocketAddr) -> Result<(), CliError> {
         None if address.ip().is_loopback() => host(&args.listen),
         None => {
             return Err(CliError::usage(format!(
-                "a new log in {directory} that listens on {} needs --origin, the bare host name of its public URL: it is its name for ever",
+                "a new log in {home} that listens on {} needs --origin, the bare host name of its public URL: it is its name for ever",
                 args.listen
             )));
         }
     };
-    init::make(&args.directory, &origin, &args.log).await?;
+    init::make(home, &origin, &args.log).await?;
     if args.origin.is_none() {
         warn!(
             origin,
@@ -184,34 +184,28 @@ async fn make(args: &Args, address: SocketAddr) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Enters the directory. After a power cut another server may be rebuilding it, which takes as long as the log is large.
-fn enter(directory: &Path) -> Result<Directory, CliError> {
-    for _ in 0..MAX_WAITS {
-        match Directory::open(directory, DirectoryOptions::default()) {
-            Err(OpenError::Busy(reason)) => warn!(%reason, "waiting"),
-            opened => return opened.map_err(CliError::io),
-        }
-    }
-    Directory::open(directory, DirectoryOptions::default()).map_err(CliError::io)
-}
-
 async fn serve(
     args: &Args,
     cx: &Context,
-    store: Arc<Directory>,
+    entered: &Entered,
     sockets: Sockets,
     signals: Signals,
 ) -> Result<(), CliError> {
-    let (description, signers) = keys::load(&args.directory)?;
+    let description = entered.description().await?;
     check_origin(args, &description)?;
-    let key = signers.first().map(|key| key.verifier());
-    let key = key.ok_or_else(|| CliError::usage("the log has no key"))?;
+    let signers = keys::signers(&args.home, &description, &args.log.key).await?;
+    let key = signers.first().map_err(CliError::usage)?.clone();
     let config = Config {
         dedup_window: args.dedup_window,
+        others: match &args.home {
+            Home::Directory(_) => Others::Compete,
+            // Functions may write to it as well.
+            Home::Buckets(_) => Others::TakeAlong,
+        },
         ..Config::new(signers)
     };
     let env = Arc::new(RealEnv::new(cx.clock.now_ms)?);
-    let store: Arc<dyn Store> = store;
+    let store = entered.store();
     let sequencer = Sequencer::open(Arc::clone(&store), env, config)
         .await
         .map_err(CliError::io)?;
@@ -286,8 +280,7 @@ fn check_origin(args: &Args, description: &LogDescription) -> Result<(), CliErro
     match &args.origin {
         Some(origin) if *origin != description.origin => Err(CliError::usage(format!(
             "--origin {origin}: the log in {} is {}",
-            args.directory.display(),
-            description.origin
+            args.home, description.origin
         ))),
         _ => Ok(()),
     }
@@ -295,7 +288,10 @@ fn check_origin(args: &Args, description: &LogDescription) -> Result<(), CliErro
 
 fn tidy_options(args: &Args) -> TidyOptions {
     TidyOptions {
-        keep: args.keep_slots,
+        keep: args.keep_slots.unwrap_or(match &args.home {
+            Home::Directory(_) => Keep::Leaves(1 << 20),
+            Home::Buckets(_) => Keep::All,
+        }),
         partial_age: Duration::from_secs(args.keep_partials.saturating_mul(3600)),
         ..TidyOptions::default()
     }
@@ -397,6 +393,3 @@ fn tell_on_stderr(args: &Args) -> Result<(), CliError> {
     };
     set.map_err(|error| CliError::io(error.to_string()))
 }
-
-/// Of ten seconds each.
-const MAX_WAITS: u32 = 60;

@@ -1,14 +1,12 @@
 //! `tegula token`
 
-use std::path::{Path, PathBuf};
-
 use serde_json::json;
 use tegula_server::{TokenError, add_token, list_tokens, revoke_token};
-use tegula_storage::{Directory, DirectoryOptions};
 
 use crate::context::Context;
 use crate::env::random;
 use crate::exit::CliError;
+use crate::home::Home;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -24,15 +22,17 @@ enum TokenCommand {
     Revoke(Named),
     /// Show whose tokens there are
     List {
-        /// The log's directory
-        directory: PathBuf,
+        /// The log's directory or buckets
+        #[arg(value_name = "DIR|s3://BUCKET?private=s3://BUCKET")]
+        home: Home,
     },
 }
 
 #[derive(Debug, clap::Args)]
 struct Named {
-    /// The log's directory
-    directory: PathBuf,
+    /// The log's directory or buckets
+    #[arg(value_name = "DIR|s3://BUCKET?private=s3://BUCKET")]
+    home: Home,
     /// Whose token it is
     name: String,
 }
@@ -40,9 +40,10 @@ struct Named {
 pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     match args.command {
         TokenCommand::Add(args) => {
-            let store = open(&args.directory)?;
-            let made = add_token(&store, &args.name, random()?, cx.now_ms()).await;
-            store.close().await.map_err(CliError::io)?;
+            let entered = args.home.enter().await?;
+            let store = entered.store();
+            let made = add_token(store.as_ref(), &args.name, random()?, cx.now_ms()).await;
+            entered.leave().await?;
             let token = made.map_err(failed)?;
             if cx.output.is_json() {
                 cx.output.json(&json!({"name": args.name, "token": token}));
@@ -51,17 +52,17 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
             }
         }
         TokenCommand::Revoke(args) => {
-            let store = open(&args.directory)?;
-            let revoked = revoke_token(&store, &args.name).await;
-            store.close().await.map_err(CliError::io)?;
+            let entered = args.home.enter().await?;
+            let revoked = revoke_token(entered.store().as_ref(), &args.name).await;
+            entered.leave().await?;
             revoked.map_err(failed)?;
             cx.output
                 .note(format!("revoked the token of {}", args.name));
         }
-        TokenCommand::List { directory } => {
-            let store = open(&directory)?;
-            let tokens = list_tokens(&store).await;
-            store.close().await.map_err(CliError::io)?;
+        TokenCommand::List { home } => {
+            let entered = home.enter().await?;
+            let tokens = list_tokens(entered.store().as_ref()).await;
+            entered.leave().await?;
             for token in tokens.map_err(failed)? {
                 if cx.output.is_json() {
                     let created = token.created_ms.to_string();
@@ -74,10 +75,6 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
         }
     }
     Ok(())
-}
-
-fn open(directory: &Path) -> Result<Directory, CliError> {
-    Directory::open(directory, DirectoryOptions::default()).map_err(CliError::io)
 }
 
 fn failed(error: TokenError) -> CliError {

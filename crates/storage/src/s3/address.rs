@@ -46,6 +46,14 @@ impl S3Address {
         self.private.is_some()
     }
 
+    /// Without the place for slots: for readers, and to be shown to them.
+    pub fn public_part(&self) -> Self {
+        Self {
+            private: None,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn place(&self, root: Root) -> Option<&Place> {
         match root {
             Root::Public => Some(&self.public),

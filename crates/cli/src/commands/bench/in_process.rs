@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use tegula_sequencer::{Config, Sequencer};
+use tegula_sequencer::{Config, Sequencer, Signers};
 use tegula_storage::{Directory, DirectoryOptions, ObjectPath, Store};
-use tegula_tlog::{SigningKey, TilePath};
+use tegula_tlog::TilePath;
 
 use super::Args;
 use super::entries::Maker;
@@ -18,12 +18,14 @@ use crate::commands::init::{self, LogArgs};
 use crate::context::Context;
 use crate::env::RealEnv;
 use crate::exit::CliError;
+use crate::home::Home;
 
 pub(crate) async fn run(directory: &Path, args: &Args, cx: &Context) -> Result<(), CliError> {
     let maker = Arc::new(Maker::new(true, args.size)?);
     let log = directory.join("log");
-    init::make(&log, "bench.example", &LogArgs::raw()).await?;
-    let (_, signers) = crate::keys::load(&log)?;
+    let home = Home::Directory(log.clone());
+    let description = init::make(&home, "bench.example", &LogArgs::raw()).await?;
+    let signers = crate::keys::signers(&home, &description, &[]).await?;
     let writer = measure_writer(&log, signers, &maker, args, cx).await?;
     let bare = measure_files(&directory.join("bare"), &writer, &maker, cx).await?;
     let ratio = writer.rate / bare;
@@ -56,7 +58,7 @@ struct Writer {
 
 async fn measure_writer(
     log: &Path,
-    signers: Vec<SigningKey>,
+    signers: Signers,
     maker: &Arc<Maker>,
     args: &Args,
     cx: &Context,
