@@ -245,6 +245,11 @@ impl Chain {
     }
 
     /// Finds a place for each entry and makes the slot, checked as any reader of it would.
+    /// When the newest slot was ordered.
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.tip.time_ms
+    }
+
     pub(crate) fn plan(
         &self,
         groups: &[Group<'_>],

@@ -369,6 +369,7 @@ impl Writer {
         }
         let left = left.iter().take(MAX_REMOVED).map(private);
         let left = left.collect::<Result<Vec<_>, _>>()?;
+        self.counters.inbox = found.names.len() as u64;
         self.crowd = found.names.len() as u64 + u64::from(own.is_some());
         // What cannot be removed now is met again.
         drop(join_all(left.iter().map(|path| self.store.remove(path))).await);

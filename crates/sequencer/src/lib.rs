@@ -21,6 +21,7 @@
 mod answer;
 mod chain;
 mod dedup;
+mod env;
 mod error;
 mod hand_over;
 mod history;
@@ -40,12 +41,10 @@ mod tidy;
 mod tip;
 mod writer;
 
-use std::time::Duration;
-
-use futures::future::BoxFuture;
 use tegula_tlog::{Hash, TreeSize};
 
 pub use answer::{Receipt, Round};
+pub use env::{Env, RealEnv};
 pub use error::Error;
 pub use import::Import;
 pub use inbox::{ITEM_VERSION, Item, ItemError, ItemName, MAX_ITEM_BYTES};
@@ -59,16 +58,6 @@ pub use slot::{
 };
 pub use tidy::{Keep, Tidy, TidyOptions, TidyReport};
 pub use writer::{Counters, Pending, Writer};
-
-/// The clock, randomness and waiting: what a simulation replaces.
-pub trait Env: Send + Sync + std::fmt::Debug {
-    /// Milliseconds since 1970-01-01 UTC.
-    fn now_ms(&self) -> u64;
-    /// 128 bits that no other writer draws.
-    fn random(&self) -> [u8; 16];
-    /// Waits between attempts.
-    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
-}
 
 /// What a writer is told.
 #[derive(Clone, Debug)]

@@ -50,6 +50,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Rung when the queue has something, and when it closes.
     bell: Notify,
+    /// Rung when nothing is under way any more.
+    rest: Notify,
     state: Mutex<State>,
     task: Mutex<Option<JoinHandle<()>>>,
     tidy: tokio::sync::Mutex<Tidy>,
@@ -63,6 +65,8 @@ struct Queue {
     /// Whether what is ordered and not published is to be published when nothing else is to be done.
     settle: bool,
     closed: bool,
+    /// Whether something is being committed or published.
+    busy: bool,
 }
 
 /// Entries that were handed in together and go into one slot.
@@ -112,6 +116,7 @@ impl Sequencer {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             bell: Notify::new(),
+            rest: Notify::new(),
             state: Mutex::new(State {
                 published,
                 unpublished_slots: writer.unpublished_slots(),
@@ -169,6 +174,25 @@ impl Sequencer {
             lock(&self.shared.state).stopped = Some(fatal.clone());
         }
         report
+    }
+
+    /// Returns when nothing waits and nothing is under way: what a process that may be stopped has to wait for.
+    pub async fn rest(&self) {
+        loop {
+            let rest = self.shared.rest.notified();
+            {
+                let queue = lock(&self.shared.queue);
+                if !queue.busy && !queue.settle && queue.groups.is_empty() || self.has_ended() {
+                    return;
+                }
+            }
+            rest.await;
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        let task = lock(&self.shared.task);
+        task.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Takes no more entries, and returns when those that wait are answered.
@@ -249,6 +273,8 @@ async fn commit_to_the_end(writer: Writer, shared: Arc<Shared>) {
         lock(&shared.state).stopped = Some(reason);
         // Their submitters are told by it.
         queue.groups.clear();
+        queue.busy = false;
+        shared.rest.notify_waiters();
     }
 }
 
@@ -318,7 +344,7 @@ enum Work {
 
 fn next_work(shared: &Shared) -> Work {
     let mut queue = lock(&shared.queue);
-    if let Some(groups) = next_batch(&mut queue, &shared.config) {
+    let work = if let Some(groups) = next_batch(&mut queue, &shared.config) {
         Work::Batch(groups)
     } else if std::mem::take(&mut queue.settle) {
         Work::Settle
@@ -326,7 +352,12 @@ fn next_work(shared: &Shared) -> Work {
         Work::End
     } else {
         Work::Wait
+    };
+    queue.busy = matches!(work, Work::Batch(_) | Work::Settle);
+    if !queue.busy {
+        shared.rest.notify_waiters();
     }
+    work
 }
 
 /// As many groups as a slot takes, in the order in which they came.

@@ -22,6 +22,13 @@ impl Writer {
 
     /// When it returns, a checkpoint is published that covers the tip as it was at the call.
     pub(crate) async fn publish(&mut self) -> Result<(), Error> {
+        let begun = self.env.now_ms();
+        let published = self.publish_tip().await;
+        self.counters.publishing_ms += self.env.now_ms().saturating_sub(begun);
+        published
+    }
+
+    async fn publish_tip(&mut self) -> Result<(), Error> {
         let goal = self.chain.as_ref().ok_or_else(cold)?.size();
         let mut last = String::new();
         for round in 0..MAX_ROUNDS {

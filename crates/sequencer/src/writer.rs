@@ -99,6 +99,12 @@ pub struct Counters {
     pub taken_along: u64,
     /// Items in the inbox that were passed over: not to be parsed, or of another log or version.
     pub bad_items: u64,
+    /// Batches of others that were in the inbox when it was listed last.
+    pub inbox: u64,
+    /// Milliseconds in which slots were taken.
+    pub ordering_ms: u64,
+    /// Milliseconds in which checkpoints were published, tiles and all.
+    pub publishing_ms: u64,
 }
 
 /// A slot that is being written.
@@ -184,6 +190,11 @@ impl Writer {
     /// The newest published checkpoint that this writer knows.
     pub fn published(&self) -> Option<&Published> {
         self.chain.as_ref().map(Chain::published)
+    }
+
+    /// When the newest slot that it knows was ordered, in milliseconds since 1970; 0 if there is none.
+    pub fn last_slot_ms(&self) -> u64 {
+        self.chain.as_ref().map_or(0, Chain::time_ms)
     }
 
     /// What it did so far.
@@ -312,7 +323,9 @@ impl Writer {
             id: attempt,
             bytes: planned.bytes.clone(),
         };
-        let taken = self.take(attempt).await?;
+        let taken = self.take(attempt).await;
+        self.counters.ordering_ms += self.env.now_ms().saturating_sub(now);
+        let taken = taken?;
         if !matches!(taken, Taken::Theirs(_)) {
             self.slots_since_listed = self.slots_since_listed.saturating_add(1);
         }

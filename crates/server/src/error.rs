@@ -8,6 +8,15 @@ use tegula_entries::EntryError;
 use tegula_sequencer::Error;
 use tegula_tlog::LeafIndex;
 
+/// An error as the router answers it, for whoever stands before it.
+pub fn error_response(status: StatusCode, message: &str) -> Response {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => ApiError::unavailable(message),
+        _ => ApiError::new(status, message),
+    }
+    .into_response()
+}
+
 /// An answer that is not what was asked for.
 #[derive(Debug)]
 pub(crate) struct ApiError {

@@ -29,8 +29,9 @@ mod router;
 mod tokens;
 mod write;
 
+pub use error::error_response;
 pub use listen::{Limits, listen};
-pub use log::{Duplicates, Log, Options};
+pub use log::{Duplicates, Log, Options, describe};
 pub use metrics::metrics_router;
 pub use router::router;
 pub use tokens::{Token, TokenError, add_token, list_tokens, revoke_token};

@@ -32,6 +32,28 @@ struct Inner {
     request_prefix: u64,
 }
 
+/// The description of a new log with these keys, which takes Rekor's entries, or raw ones.
+pub fn describe(origin: &str, keys: &[VerifierKey], raw: bool) -> LogDescription {
+    let (entries, apis): (&[_], _) = if raw {
+        (&["raw"], "add")
+    } else {
+        (&["hashedrekord/0.0.2"], "rekor/v2")
+    };
+    LogDescription {
+        format: LogDescription::FORMAT,
+        origin: origin.to_owned(),
+        keys: keys.iter().map(ToString::to_string).collect(),
+        slot_format: tegula_sequencer::SLOT_VERSION,
+        entries: entries.iter().map(ToString::to_string).collect(),
+        apis: vec![apis.to_owned()],
+        limits: tegula_tlog::Limits {
+            entry_bytes: tegula_tlog::MAX_ENTRY_LEN as u64,
+            batch_entries: 1_000,
+            batch_bytes: 4 << 20,
+        },
+    }
+}
+
 /// What the operator wants.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -29,7 +29,7 @@ pub use faulty::{Controller, Fate, Faulty, Held, Operation, OperationKind, Rates
 pub use memory::Memory;
 pub use path::{ObjectPath, PathError, Root};
 #[cfg(feature = "s3")]
-pub use s3::{AddressError, S3, S3Address, S3Keys, S3Options};
+pub use s3::{AddressError, S3, S3Address, S3Keys, S3Options, S3Requests};
 pub use store::{
     Condition, Created, MAX_OBJECT_BYTES, Object, Replaced, SlotCreated, Store, Version,
 };

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     Condition, Created, MAX_OBJECT_BYTES, Object, ObjectPath, Replaced, Root, SlotCreated, Store,
@@ -62,6 +63,29 @@ struct Inner {
     options: S3Options,
     turns: Semaphore,
     clock: StoreClock,
+    asked: Asked,
+}
+
+/// What was asked so far.
+#[derive(Debug, Default)]
+struct Asked {
+    reads: AtomicU64,
+    writes: AtomicU64,
+    lists: AtomicU64,
+    removals: AtomicU64,
+}
+
+/// How many requests an [`S3`] has made, as they are paid for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct S3Requests {
+    /// GET.
+    pub reads: u64,
+    /// PUT.
+    pub writes: u64,
+    /// LIST.
+    pub lists: u64,
+    /// DELETE, which costs nothing.
+    pub removals: u64,
 }
 
 /// How an [`S3`] is used.
@@ -166,6 +190,7 @@ impl S3 {
                 client: Client::from_conf(config.build()),
                 turns: Semaphore::new(options.requests.max(1)),
                 clock,
+                asked: Asked::default(),
                 address,
                 options,
             }),
@@ -220,6 +245,17 @@ impl S3 {
         }
     }
 
+    /// The requests that were made through this store and its clones.
+    pub fn requests(&self) -> S3Requests {
+        let asked = &self.inner.asked;
+        S3Requests {
+            reads: asked.reads.load(Ordering::Relaxed),
+            writes: asked.writes.load(Ordering::Relaxed),
+            lists: asked.lists.load(Ordering::Relaxed),
+            removals: asked.removals.load(Ordering::Relaxed),
+        }
+    }
+
     /// The public object at a path, for whoever reads alone; `None` if there is none, and `Invalid` if it is longer than `max_len`.
     ///
     /// # Errors
@@ -229,6 +265,12 @@ impl S3 {
         let at = self.at(Root::Public, path)?;
         let object = self.get_up_to(at, None, max_len).await?;
         Ok(object.map(|object| object.bytes))
+    }
+
+    /// The turn of a request, which is counted.
+    async fn turn(&self, asked: &AtomicU64) -> Option<SemaphorePermit<'_>> {
+        asked.fetch_add(1, Ordering::Relaxed);
+        self.inner.turns.acquire().await.ok()
     }
 
     fn at(&self, root: Root, path: &str) -> Result<(String, String), StoreError> {
@@ -252,7 +294,7 @@ impl S3 {
         bytes: Bytes,
         condition: If<'_>,
     ) -> Outcome<Version> {
-        let _turn = self.inner.turns.acquire().await;
+        let _turn = self.turn(&self.inner.asked.writes).await;
         let request = self.inner.client.put_object().bucket(bucket).key(&key);
         let request = match condition {
             If::Absent => request.if_none_match("*"),
@@ -323,7 +365,7 @@ impl S3 {
         head: Option<usize>,
         max_len: usize,
     ) -> Result<Option<Object>, StoreError> {
-        let _turn = self.inner.turns.acquire().await;
+        let _turn = self.turn(&self.inner.asked.reads).await;
         let range = head.map(|len| format!("bytes=0-{}", len - 1));
         let request = self.inner.client.get_object().bucket(bucket).key(key);
         let sent = request.set_range(range).send().await;
@@ -409,7 +451,7 @@ impl S3 {
         let mut again = 0;
         loop {
             let sent = {
-                let _turn = self.inner.turns.acquire().await;
+                let _turn = self.turn(&self.inner.asked.lists).await;
                 self.inner
                     .client
                     .list_objects_v2()
@@ -509,7 +551,7 @@ impl Store for S3 {
     }
 
     async fn remove(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        let _turn = self.inner.turns.acquire().await;
+        let _turn = self.turn(&self.inner.asked.removals).await;
         let (bucket, key) = self.at(path.root(), path.as_str())?;
         let sent = self
             .inner

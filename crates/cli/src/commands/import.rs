@@ -13,14 +13,15 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use serde_json::json;
 use tegula_client::{Reader, VerifiedCheckpoint};
-use tegula_sequencer::{Error, Import, Pending, Published, Signers};
+use tegula_sequencer::{Error, Import, Pending, Published, RealEnv, Signers};
+use tegula_server::describe;
 use tegula_signers::LogKey;
 use tegula_storage::{ObjectPath, Root, Store};
 use tegula_tlog::{Checkpoint, Edge, Hash, LogDescription, TilePath, parse_bundle};
 
 use crate::commands::init::{self, LogArgs};
 use crate::context::{Context, Log};
-use crate::env::RealEnv;
+use crate::env::random;
 use crate::exit::CliError;
 use crate::home::{Entered, Home};
 use crate::keys;
@@ -259,7 +260,7 @@ async fn fill(
     }
     let tiles = store.list(Root::Public, "tile/", None, 1).await;
     let resumed = !tiles.map_err(CliError::io)?.is_empty();
-    let env = Arc::new(RealEnv::new(cx.clock.now_ms)?);
+    let env = Arc::new(RealEnv::new(cx.clock.now_ms, random()?));
     let begun = Import::begin(Arc::clone(&store), env).await;
     let mut import = begun.map_err(failed)?;
     let kept = Arc::new(AtomicU64::new(0));
@@ -295,7 +296,8 @@ async fn fill(
             *root
         }
     };
-    let description: LogDescription = init::describe(source.origin(), keys, args.log.raw);
+    let verifiers: Vec<_> = keys.iter().map(LogKey::verifier).collect();
+    let description: LogDescription = describe(source.origin(), &verifiers, args.log.raw);
     let signers = Signers::new(keys.iter().map(LogKey::signer).collect());
     let finished = import.finish(&signers, &description, expected).await;
     Ok((finished.map_err(failed)?, kept.load(Ordering::Relaxed)))

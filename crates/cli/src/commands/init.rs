@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 use tegula_sequencer::Signers;
+use tegula_server::describe;
 use tegula_signers::{KeySource, LogKey, in_order};
 use tegula_storage::Directory;
-use tegula_tlog::{Limits, LogDescription, MAX_ENTRY_LEN, SigningKey};
+use tegula_tlog::{LogDescription, SigningKey};
 
 use crate::context::Context;
 use crate::env::random;
@@ -123,7 +124,8 @@ pub(crate) async fn make(
     }
     let keys = prepare(home, origin, args).await?;
     let entered = home.enter().await?;
-    let description = describe(origin, &keys, args.raw);
+    let verifiers: Vec<_> = keys.iter().map(LogKey::verifier).collect();
+    let description = describe(origin, &verifiers, args.raw);
     let signers = Signers::new(keys.iter().map(LogKey::signer).collect());
     let made = tegula_sequencer::init(entered.store().as_ref(), &signers, &description).await;
     entered.leave().await?;
@@ -190,25 +192,4 @@ pub(crate) async fn prepare(
         }
     }
     in_order(found).map_err(CliError::usage)
-}
-
-pub(crate) fn describe(origin: &str, keys: &[LogKey], raw: bool) -> LogDescription {
-    let (entries, apis): (&[_], _) = if raw {
-        (&["raw"], "add")
-    } else {
-        (&["hashedrekord/0.0.2"], "rekor/v2")
-    };
-    LogDescription {
-        format: LogDescription::FORMAT,
-        origin: origin.to_owned(),
-        keys: keys.iter().map(|key| key.verifier().to_string()).collect(),
-        slot_format: tegula_sequencer::SLOT_VERSION,
-        entries: entries.iter().map(ToString::to_string).collect(),
-        apis: vec![apis.to_owned()],
-        limits: Limits {
-            entry_bytes: MAX_ENTRY_LEN as u64,
-            batch_entries: 1_000,
-            batch_bytes: 4 << 20,
-        },
-    }
 }

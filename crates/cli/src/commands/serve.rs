@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
-use tegula_sequencer::{Config, Error, Keep, Others, Sequencer, TidyOptions};
+use tegula_sequencer::{Config, Error, Keep, Others, RealEnv, Sequencer, TidyOptions};
 use tegula_server::{Duplicates, Limits, Log, Options, listen, metrics_router, router};
 use tegula_tlog::LogDescription;
 use tokio::net::TcpListener;
@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 use crate::commands::init::{self, LogArgs};
 use crate::context::Context;
 use crate::descriptors;
-use crate::env::{RealEnv, random};
+use crate::env::random;
 use crate::exit::CliError;
 use crate::home::{Entered, Home};
 use crate::keys;
@@ -204,7 +204,7 @@ async fn serve(
         },
         ..Config::new(signers)
     };
-    let env = Arc::new(RealEnv::new(cx.clock.now_ms)?);
+    let env = Arc::new(RealEnv::new(cx.clock.now_ms, random()?));
     let store = entered.store();
     let sequencer = Sequencer::open(Arc::clone(&store), env, config)
         .await

@@ -49,6 +49,26 @@ async fn what_another_left_unpublished_is_published_by_housekeeping() {
     assert_eq!(log.published().size.get(), 1);
 }
 
+/// A process that is frozen once it has answered must have nothing under way.
+#[tokio::test]
+async fn it_rests_when_what_nobody_waits_for_is_done_too() {
+    let script = Arc::new(Script::new());
+    let (_, log) = open(Arc::clone(&script) as _).await;
+    log.rest().await;
+    let (go, gone) = tokio::sync::oneshot::channel::<()>();
+    let wait = async move { gone.await.unwrap_or_default() };
+    script.add(OperationKind::CreateSlot, 0, Fate::Slow(Box::pin(wait)));
+    let soon = Duration::from_millis(20);
+    let submitted = tokio::time::timeout(soon, log.submit("entry".into())).await;
+    assert!(submitted.is_err(), "{submitted:?}");
+    assert!(tokio::time::timeout(soon, log.rest()).await.is_err());
+    go.send(()).unwrap();
+    log.rest().await;
+    assert_eq!(log.published().size.get(), 1);
+    log.close().await;
+    log.rest().await;
+}
+
 /// Which nothing may cause; if it happens, those who wait and those who come are told.
 #[tokio::test]
 async fn a_panic_of_the_commit_task_leaves_nobody_waiting() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use tegula_sequencer::{Config, Sequencer, Signers};
+use tegula_sequencer::{Config, RealEnv, Sequencer, Signers};
 use tegula_storage::{Directory, DirectoryOptions, ObjectPath, Store};
 use tegula_tlog::TilePath;
 
@@ -16,7 +16,7 @@ use super::entries::Maker;
 use super::measure::rate;
 use crate::commands::init::{self, LogArgs};
 use crate::context::Context;
-use crate::env::RealEnv;
+use crate::env::random;
 use crate::exit::CliError;
 use crate::home::Home;
 
@@ -64,7 +64,7 @@ async fn measure_writer(
     cx: &Context,
 ) -> Result<Writer, CliError> {
     let store = Arc::new(Directory::open(log, DirectoryOptions::default()).map_err(CliError::io)?);
-    let env = Arc::new(RealEnv::new(cx.clock.now_ms)?);
+    let env = Arc::new(RealEnv::new(cx.clock.now_ms, random()?));
     let dynamic: Arc<dyn Store> = Arc::<Directory>::clone(&store);
     let sequencer = Sequencer::open(dynamic, env, Config::new(signers))
         .await

@@ -1,0 +1,83 @@
+//! What a writer is made of.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tegula_sequencer::{Config, Env, Others, RealEnv, Signers};
+use tegula_signers::{LogKey, in_order};
+use tegula_storage::{S3, S3Options, Store};
+use tegula_tlog::VerifierKey;
+use tracing_subscriber::EnvFilter;
+
+use crate::Settings;
+
+/// The store, the keys and the configuration of a writer.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The buckets, with what was asked of them.
+    pub s3: S3,
+    /// The clock and randomness.
+    pub env: Arc<dyn Env>,
+    /// The configuration, keys included.
+    pub config: Config,
+}
+
+impl Parts {
+    /// Gets the keys; the store is not asked anything yet.
+    ///
+    /// # Errors
+    ///
+    /// Why there are no keys, or no randomness.
+    pub async fn get(settings: &Settings, now_ms: fn() -> u64) -> Result<Self, String> {
+        let mut keys = Vec::new();
+        for source in &settings.keys {
+            let key = source.open(&settings.origin).await;
+            keys.push(key.map_err(|error| error.to_string())?);
+        }
+        let keys = in_order(keys).map_err(|error| format!("TEGULA_KEYS: {error}"))?;
+        let signers = Signers::new(keys.iter().map(LogKey::signer).collect());
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| format!("no random bytes: {error}"))?;
+        Ok(Self {
+            s3: S3::connect(settings.store.clone(), S3Options::default()).await,
+            env: Arc::new(RealEnv::new(now_ms, seed)),
+            config: Config {
+                dedup_window: settings.dedup_window,
+                others: Others::HandOver,
+                ..Config::new(signers)
+            },
+        })
+    }
+
+    /// The store.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.s3.clone())
+    }
+
+    /// The keys that the log is known by.
+    pub fn keys(&self) -> &[VerifierKey] {
+        self.config.signers.verifiers()
+    }
+}
+
+/// Tells on standard output what this filter lets through, in JSON: a line each, which is what CloudWatch reads.
+///
+/// # Errors
+///
+/// What is wrong with the filter.
+pub fn tell(filter: &str) -> Result<(), String> {
+    let wrong = |error: &dyn fmt::Display| format!("TEGULA_LOG_LEVEL: {error}");
+    let (filter, refused) = match EnvFilter::try_new(filter) {
+        Ok(filter) => (filter, None),
+        // That, too, is to be told.
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        // CloudWatch has the time.
+        .without_time()
+        .try_init()
+        .map_err(|error| wrong(&error))?;
+    refused.map_or(Ok(()), |error| Err(wrong(&error)))
+}

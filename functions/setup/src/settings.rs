@@ -1,0 +1,287 @@
+//! The environment of a function, checked before it takes anything.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use tegula_sequencer::Keep;
+use tegula_server::Duplicates;
+use tegula_signers::KeySource;
+use tegula_storage::S3Address;
+
+/// What a function is told.
+///
+/// | variable | function | |
+/// |---|---|---|
+/// | `TEGULA_STORE` | both | `s3://BUCKET[/PREFIX]?private=s3://BUCKET[/PREFIX]` |
+/// | `TEGULA_ORIGIN` | both | the log's name |
+/// | `TEGULA_KEYS` | both | the log's keys, separated by spaces: `kms:KEY`, `secret:NAME`, `ssm:NAME` or `env:NAME` |
+/// | `TEGULA_LOG_LEVEL` | both | `error`, `warn`, `info`, `debug`, or a filter; `info` unless it is given |
+/// | `TEGULA_WRITERS` | upload | who may write: `open`, `token` or `iam`; `open` unless it is given |
+/// | `TEGULA_DUPLICATES` | upload | `existing` or `conflict`; `existing` unless it is given |
+/// | `TEGULA_DEDUP_WINDOW` | upload | how many of the last leaves are searched for duplicates; 16,384 unless it is given: a cold start reads a tile for each 256 |
+/// | `TEGULA_KEEP_SLOTS` | maintain | `all`, or the number of the last leaves whose slots are not cut to their headers; `all` unless it is given |
+/// | `TEGULA_KEEP_PARTIALS` | maintain | hours for which superseded partial tiles stay, 24 or more; 24 unless it is given |
+/// | `TEGULA_CHECK_ROUNDS` | maintain | in so many rounds every bundle is checked; 43,200 unless it is given, thirty days of minutes |
+///
+/// Any other variable that begins with `TEGULA_` is an error, but for those that `env:NAME` names.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where the log is.
+    pub store: S3Address,
+    /// The log's name.
+    pub origin: String,
+    /// The log's keys.
+    pub keys: Vec<KeySource>,
+    /// What is told.
+    pub log_level: String,
+    /// Who may write.
+    pub writers: Writers,
+    /// How a duplicate is answered.
+    pub duplicates: Duplicates,
+    /// How many of the last leaves are searched for duplicates.
+    pub dedup_window: u64,
+    /// Which slots stay whole.
+    pub keep: Keep,
+    /// Hours for which superseded partial tiles stay.
+    pub keep_partials_h: u64,
+    /// In how many rounds all bundles are checked.
+    pub check_rounds: u64,
+}
+
+/// Who may write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Writers {
+    /// Everybody.
+    Open,
+    /// Whoever has a bearer token of the log.
+    Token,
+    /// Whoever the API has authenticated by AWS's signatures.
+    Iam,
+}
+
+/// What is wrong with the environment.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{variable}: {reason}")]
+pub struct SettingsError {
+    variable: String,
+    reason: String,
+}
+
+impl Settings {
+    /// Reads variables, by their names.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] names the first variable that is wrong, and what was expected.
+    pub fn read(
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let ours = environment
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(PREFIX));
+        let mut given = Given(ours.collect());
+        let keys = given.needed("TEGULA_KEYS")?;
+        let keys = keys.split_whitespace().map(KeySource::from_str);
+        let keys: Vec<_> = keys
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong("TEGULA_KEYS", &error))?;
+        for key in &keys {
+            match key {
+                KeySource::Env(name) => drop(given.0.remove(name)),
+                KeySource::File(path) => {
+                    let reason = format!(
+                        "{} is a file, expected kms:KEY, secret:NAME, ssm:NAME or env:NAME",
+                        path.display()
+                    );
+                    return Err(wrong("TEGULA_KEYS", &reason));
+                }
+                KeySource::Kms(_) | KeySource::Secret(_) | KeySource::Ssm(_) => {}
+            }
+        }
+        let store: S3Address = given.parsed("TEGULA_STORE", None)?;
+        if !store.has_private() {
+            let reason =
+                format!("{store} says no private=s3://BUCKET[/PREFIX], the place for slots");
+            return Err(wrong("TEGULA_STORE", &reason));
+        }
+        let settings = Self {
+            store,
+            origin: given.needed("TEGULA_ORIGIN")?,
+            keys,
+            log_level: given
+                .take("TEGULA_LOG_LEVEL")
+                .unwrap_or_else(|| "info".to_owned()),
+            writers: given.one_of(
+                "TEGULA_WRITERS",
+                &[
+                    ("open", Writers::Open),
+                    ("token", Writers::Token),
+                    ("iam", Writers::Iam),
+                ],
+            )?,
+            duplicates: given.one_of(
+                "TEGULA_DUPLICATES",
+                &[
+                    ("existing", Duplicates::Existing),
+                    ("conflict", Duplicates::Conflict),
+                ],
+            )?,
+            dedup_window: given.parsed("TEGULA_DEDUP_WINDOW", Some("16384"))?,
+            keep: match given.take("TEGULA_KEEP_SLOTS").as_deref() {
+                None | Some("all") => Keep::All,
+                Some(leaves) => Keep::Leaves(leaves.parse().map_err(|error| {
+                    let reason = format!("{leaves:?}: {error}, expected all or a number of leaves");
+                    wrong("TEGULA_KEEP_SLOTS", &reason)
+                })?),
+            },
+            keep_partials_h: given.parsed("TEGULA_KEEP_PARTIALS", Some("24"))?,
+            check_rounds: given.parsed("TEGULA_CHECK_ROUNDS", Some("43200"))?,
+        };
+        if settings.keep_partials_h < 24 {
+            let reason = format!("{} hours, expected at least 24", settings.keep_partials_h);
+            return Err(wrong("TEGULA_KEEP_PARTIALS", &reason));
+        }
+        if settings.check_rounds == 0 {
+            return Err(wrong("TEGULA_CHECK_ROUNDS", &"0, expected at least 1"));
+        }
+        match given.0.into_keys().next() {
+            Some(unknown) => Err(wrong(&unknown, &"is not a setting of this function")),
+            None => Ok(settings),
+        }
+    }
+}
+
+/// Variables that were not looked at yet.
+struct Given(BTreeMap<String, String>);
+
+impl Given {
+    /// An empty value is none: it is what a template leaves of one that is not given.
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name).filter(|value| !value.is_empty())
+    }
+
+    fn needed(&mut self, name: &str) -> Result<String, SettingsError> {
+        self.take(name).ok_or_else(|| wrong(name, &"is missing"))
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        name: &str,
+        default: Option<&str>,
+    ) -> Result<T, SettingsError> {
+        let value = match (self.take(name), default) {
+            (Some(value), _) => value,
+            (None, Some(default)) => default.to_owned(),
+            (None, None) => return Err(wrong(name, &"is missing")),
+        };
+        value
+            .parse()
+            .map_err(|error| wrong(name, &format!("{value:?}: {error}")))
+    }
+
+    /// The first one unless it is given.
+    fn one_of<T: Copy>(&mut self, name: &str, all: &[(&str, T)]) -> Result<T, SettingsError> {
+        let given = self.take(name);
+        let found = match &given {
+            None => all.first(),
+            Some(given) => all.iter().find(|(word, _)| word == given),
+        };
+        let words: Vec<_> = all.iter().map(|(word, _)| *word).collect();
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let given = given.unwrap_or_default();
+            wrong(
+                name,
+                &format!("{given:?}, expected one of {}", words.join(", ")),
+            )
+        })
+    }
+}
+
+fn wrong(variable: &str, reason: &dyn Display) -> SettingsError {
+    SettingsError {
+        variable: variable.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+const PREFIX: &str = "TEGULA_";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(more: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let mut all = BTreeMap::from([
+            ("TEGULA_STORE", "s3://log?private=s3://wal"),
+            ("TEGULA_ORIGIN", "log.example"),
+            ("TEGULA_KEYS", "kms:alias/log env:TEGULA_ECDSA"),
+            ("TEGULA_ECDSA", "secret"),
+            ("AWS_REGION", "eu-central-1"),
+        ]);
+        all.extend(more.iter().copied());
+        let all = all.into_iter();
+        Settings::read(all.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    }
+
+    #[test]
+    fn what_is_not_given_is_as_it_is_said() {
+        let settings = read(&[("TEGULA_WRITERS", "")]).unwrap();
+        assert_eq!(settings.origin, "log.example");
+        assert_eq!(settings.keys.len(), 2);
+        assert_eq!(settings.writers, Writers::Open);
+        assert_eq!(settings.duplicates, Duplicates::Existing);
+        assert_eq!(settings.dedup_window, 16_384);
+        assert_eq!(settings.keep, Keep::All);
+        assert_eq!(
+            (settings.keep_partials_h, settings.check_rounds),
+            (24, 43_200)
+        );
+        let settings = read(&[("TEGULA_KEEP_SLOTS", "1000"), ("TEGULA_WRITERS", "iam")]).unwrap();
+        assert_eq!(settings.keep, Keep::Leaves(1000));
+        assert_eq!(settings.writers, Writers::Iam);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (variable, value, expected) in [
+            ("TEGULA_STORE", "", "TEGULA_STORE: is missing"),
+            ("TEGULA_STORE", "log", "does not begin with s3://"),
+            ("TEGULA_STORE", "s3://log", "says no private="),
+            ("TEGULA_ORIGIN", "", "TEGULA_ORIGIN: is missing"),
+            ("TEGULA_KEYS", "", "TEGULA_KEYS: is missing"),
+            ("TEGULA_KEYS", "log.pem", "TEGULA_KEYS: log.pem is a file"),
+            ("TEGULA_KEYS", "kms:", "\"kms:\" is not a key"),
+            (
+                "TEGULA_WRITERS",
+                "all",
+                "\"all\", expected one of open, token, iam",
+            ),
+            (
+                "TEGULA_DEDUP_WINDOW",
+                "many",
+                "TEGULA_DEDUP_WINDOW: \"many\": invalid digit",
+            ),
+            (
+                "TEGULA_KEEP_SLOTS",
+                "some",
+                "expected all or a number of leaves",
+            ),
+            (
+                "TEGULA_KEEP_PARTIALS",
+                "23",
+                "23 hours, expected at least 24",
+            ),
+            ("TEGULA_CHECK_ROUNDS", "0", "expected at least 1"),
+            (
+                "TEGULA_KEEP_SLOT",
+                "all",
+                "TEGULA_KEEP_SLOT: is not a setting",
+            ),
+        ] {
+            let error = read(&[(variable, value)]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{variable}={value}: {error}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A request and its answer. When it is answered nothing is under way any more: the process may be frozen, for minutes.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use http::{Method, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt};
+use tegula_function_setup::{Metrics, Parts, Settings, Writers};
+use tegula_sequencer::{Counters, Sequencer};
+use tegula_server::{Log, Options, error_response, router};
+use tegula_storage::{ObjectPath, S3, S3Requests, Store};
+use tegula_tlog::LogDescription;
+use tokio::sync::OnceCell;
+use tower::ServiceExt;
+use tracing::{error, warn};
+
+/// The function. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Function {
+    settings: Arc<Settings>,
+    now_ms: fn() -> u64,
+    /// Opened by the first request, and kept.
+    open: Arc<OnceCell<Open>>,
+}
+
+/// The log, once it is known.
+#[derive(Debug)]
+struct Open {
+    router: Router,
+    sequencer: Sequencer,
+    s3: S3,
+    /// What the metrics were told so far.
+    told: Mutex<(Counters, S3Requests)>,
+}
+
+impl Function {
+    pub(crate) fn new(settings: Settings, now_ms: fn() -> u64) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            now_ms,
+            open: Arc::default(),
+        }
+    }
+
+    pub(crate) async fn answer(self, request: Request) -> Result<Response<Body>, Infallible> {
+        let begun = (self.now_ms)();
+        let upload = request.method() == Method::POST;
+        if upload && self.settings.writers == Writers::Iam && !is_signed(&request) {
+            let message =
+                "this log needs AWS signatures (SigV4) to write, and the API passed none on";
+            let refused = error_response(StatusCode::FORBIDDEN, message);
+            return Ok(whole(refused).await);
+        }
+        let deadline = request
+            .lambda_context_ref()
+            .map_or(u64::MAX, |cx| cx.deadline);
+        let open = match self.open.get_or_try_init(|| self.open()).await {
+            Ok(open) => open,
+            Err(reason) => {
+                error!(reason, "the log cannot be opened");
+                let refused = error_response(StatusCode::SERVICE_UNAVAILABLE, &reason);
+                return Ok(whole(refused).await);
+            }
+        };
+        let request = request.map(|body| axum::body::Body::from(body.to_vec()));
+        // The router answers with errors, and never fails.
+        let answer = open.router.clone().oneshot(request).await;
+        let answer = whole(answer.unwrap_or_else(|never| match never {})).await;
+        // A request may have been given up while its entry was committed.
+        let left = deadline
+            .saturating_sub((self.now_ms)())
+            .saturating_sub(LAST_MS);
+        let rest = tokio::time::timeout(Duration::from_millis(left), open.sequencer.rest());
+        if rest.await.is_err() {
+            warn!("the time of the function ends before what it began has ended");
+        }
+        if upload {
+            self.tell(open, begun);
+        }
+        Ok(answer)
+    }
+
+    async fn open(&self) -> Result<Open, String> {
+        let parts = Parts::get(&self.settings, self.now_ms).await?;
+        let store = parts.store();
+        let description = description(store.as_ref(), &self.settings.origin).await?;
+        let key = parts.config.signers.first();
+        let key = key.map_err(|error| error.to_string())?.clone();
+        let seed = parts.env.random().first_chunk().copied();
+        let sequencer = Sequencer::open(Arc::clone(&store), parts.env, parts.config)
+            .await
+            .map_err(|error| error.to_string())?;
+        let options = Options {
+            duplicates: self.settings.duplicates,
+            require_token: self.settings.writers == Writers::Token,
+            timeout_s: TIMEOUT_S,
+            ..Options::default()
+        };
+        let log = Log::new(
+            sequencer.clone(),
+            store,
+            &key,
+            &description,
+            options,
+            seed.map_or(0, u64::from_be_bytes),
+        );
+        Ok(Open {
+            router: router(log),
+            sequencer,
+            s3: parts.s3,
+            told: Mutex::default(),
+        })
+    }
+
+    /// What was done since the last time.
+    fn tell(&self, open: &Open, begun: u64) {
+        let (now, asked) = (open.sequencer.status().counters, open.s3.requests());
+        let (was, had) = {
+            let mut told = open.told.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *told, (now, asked))
+        };
+        let entries = now.entries.saturating_sub(was.entries);
+        let paid = |asked: &S3Requests| asked.reads + asked.writes + asked.lists;
+        let requests = paid(&asked).saturating_sub(paid(&had));
+        let mut metrics = Metrics::new(&self.settings.origin, "upload");
+        metrics
+            .count("Entries", entries)
+            .count("Duplicates", now.duplicates.saturating_sub(was.duplicates))
+            .count("Slots", now.slots.saturating_sub(was.slots))
+            .count("SlotsLost", now.lost.saturating_sub(was.lost))
+            .count("SlotsFolded", now.folded.saturating_sub(was.folded))
+            .count(
+                "HandedOver",
+                now.handed_over.saturating_sub(was.handed_over),
+            )
+            .count(
+                "TakenAlong",
+                now.taken_along.saturating_sub(was.taken_along),
+            )
+            .count("BadItems", now.bad_items.saturating_sub(was.bad_items))
+            .count("InboxDepth", now.inbox)
+            .count(
+                "ColdStarts",
+                now.cold_starts.saturating_sub(was.cold_starts),
+            )
+            .count("Failures", now.failures.saturating_sub(was.failures))
+            .count("Requests", requests)
+            .milliseconds(
+                "OrderingMs",
+                now.ordering_ms.saturating_sub(was.ordering_ms),
+            )
+            .milliseconds(
+                "PublishingMs",
+                now.publishing_ms.saturating_sub(was.publishing_ms),
+            )
+            .milliseconds("TotalMs", (self.now_ms)().saturating_sub(begun));
+        if let Some(entries) = u32::try_from(entries).ok().filter(|entries| *entries > 0) {
+            let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+            metrics.ratio("RequestsPerEntry", f64::from(requests) / f64::from(entries));
+        }
+        metrics.tell((self.now_ms)());
+    }
+}
+
+/// What the log takes.
+async fn description(store: &dyn Store, origin: &str) -> Result<LogDescription, String> {
+    let path = ObjectPath::public("log.json").map_err(|error| error.to_string())?;
+    let object = store.read(&path).await.map_err(|error| error.to_string())?;
+    let object = object.ok_or("there is no log.json: has the log been made?")?;
+    let description =
+        LogDescription::parse(&object.bytes).map_err(|error| format!("log.json: {error}"))?;
+    if description.origin != origin {
+        return Err(format!(
+            "TEGULA_ORIGIN is {origin}, the log is {}",
+            description.origin
+        ));
+    }
+    Ok(description)
+}
+
+/// Whether the API has authenticated who asks, by AWS's signatures.
+fn is_signed(request: &Request) -> bool {
+    match request.request_context() {
+        RequestContext::ApiGatewayV2(context) => {
+            let iam = context.authorizer.and_then(|authorizer| authorizer.iam);
+            iam.is_some()
+        }
+        _ => false,
+    }
+}
+
+/// An answer with its body, which the API wants in one piece: as text, where it is that.
+async fn whole(answer: Response<axum::body::Body>) -> Response<Body> {
+    let (head, body) = answer.into_parts();
+    let bytes = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            let message = format!("the answer could not be read: {error}");
+            let failed = error_response(StatusCode::BAD_GATEWAY, &message);
+            let (head, _) = failed.into_parts();
+            return Response::from_parts(head, Body::Empty);
+        }
+    };
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    let is_text = kind.is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.starts_with(b"text/") || kind.starts_with(b"application/json")
+    });
+    let body = match String::from_utf8(bytes.to_vec()) {
+        Ok(text) if is_text => Body::Text(text),
+        _ if bytes.is_empty() => Body::Empty,
+        _ => Body::Binary(bytes.to_vec()),
+    };
+    Response::from_parts(head, body)
+}
+
+/// API Gateway gives up after 30 s.
+const TIMEOUT_S: u64 = 25;
+/// Left at the end, to answer.
+const LAST_MS: u64 = 500;
