@@ -179,8 +179,11 @@ impl S3 {
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            // Not every store knows the newer checksums; TLS and the log's own hashes are enough.
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            // AWS wants them where a bucket locks its objects. Not every other store knows them; TLS and the log's own hashes are enough.
+            .request_checksum_calculation(match address.endpoint() {
+                None => RequestChecksumCalculation::WhenSupported,
+                Some(_) => RequestChecksumCalculation::WhenRequired,
+            })
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         if let Some(endpoint) = address.endpoint() {
             config = config.endpoint_url(endpoint);

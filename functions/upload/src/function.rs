@@ -5,10 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use lambda_http::request::RequestContext;
-use lambda_http::{Body, Request, RequestExt};
+use lambda_http::lambda_runtime::LambdaEvent;
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Adapter, Body, Error, Request, RequestExt, Service, service_fn};
+use serde_json::{Value, json};
 use tegula_function_setup::{Metrics, Parts, Settings, Writers};
 use tegula_sequencer::{Counters, Sequencer};
 use tegula_server::{Log, Options, error_response, router};
@@ -46,7 +50,29 @@ impl Function {
         }
     }
 
-    pub(crate) async fn answer(self, request: Request) -> Result<Response<Body>, Infallible> {
+    /// Answers an event of the API, in its form.
+    pub(crate) async fn act(self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+        let LambdaEvent { payload, context } = event;
+        // The library ends the process where a body is not base64.
+        let request = match checked(payload) {
+            Ok(request) => request,
+            Err(reason) => {
+                let refused = error_response(StatusCode::BAD_REQUEST, &reason);
+                let message = whole(refused).await.into_body();
+                let headers = json!({"content-type": "application/json"});
+                return Ok(
+                    json!({"statusCode": 400, "headers": headers, "body": message, "isBase64Encoded": false}),
+                );
+            }
+        };
+        let mut adapter = Adapter::from(service_fn(|request| self.clone().answer(request)));
+        let answer = adapter.call(LambdaEvent::new(request, context)).await;
+        Ok(serde_json::to_value(
+            answer.unwrap_or_else(|never| match never {}),
+        )?)
+    }
+
+    async fn answer(self, request: Request) -> Result<Response<Body>, Infallible> {
         let begun = (self.now_ms)();
         let upload = request.method() == Method::POST;
         if upload && self.settings.writers == Writers::Iam && !is_signed(&request) {
@@ -164,6 +190,17 @@ impl Function {
         }
         metrics.tell((self.now_ms)());
     }
+}
+
+/// An event that is a request of the API.
+fn checked(event: Value) -> Result<LambdaRequest, String> {
+    let encoded = event["isBase64Encoded"].as_bool().unwrap_or(false);
+    if let Some(body) = event["body"].as_str().filter(|_| encoded)
+        && let Err(error) = STANDARD.decode(body)
+    {
+        return Err(format!("the body is not base64: {error}"));
+    }
+    serde_json::from_value(event).map_err(|error| format!("this is no request of the API: {error}"))
 }
 
 /// What the log takes.

@@ -8,7 +8,9 @@ mod function;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lambda_http::{Error, Request, run_concurrent, service_fn};
+use lambda_http::lambda_runtime::{LambdaEvent, run_concurrent};
+use lambda_http::{Error, service_fn};
+use serde_json::Value;
 use tegula_function_setup::{Settings, tell};
 
 use function::Function;
@@ -38,9 +40,9 @@ fn run() -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run_concurrent(service_fn(move |request: Request| {
-        function.clone().answer(request)
-    })))
+    runtime.block_on(run_concurrent(service_fn(
+        move |event: LambdaEvent<Value>| function.clone().act(event),
+    )))
 }
 
 #[expect(clippy::disallowed_methods, reason = "`main` reads the clock, for all")]

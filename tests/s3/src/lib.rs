@@ -72,6 +72,8 @@ struct Shared {
     decide: Mutex<Option<Decide>>,
     asked: Mutex<Vec<Asked>>,
     date: Mutex<Option<String>>,
+    /// All versions of those objects that are asked for, in their order.
+    versions: Mutex<BTreeMap<(String, String), Vec<Bytes>>>,
 }
 
 impl fmt::Debug for Shared {
@@ -121,6 +123,27 @@ impl StandIn {
             .keys()
             .map(|(bucket, key)| format!("{bucket}/{key}"))
             .collect()
+    }
+
+    /// Keeps all versions of an object from now on.
+    pub fn keep_versions(&self, bucket: &str, key: &str) {
+        let at = (bucket.to_owned(), key.to_owned());
+        lock(&self.shared.versions).insert(at, Vec::new());
+    }
+
+    /// The versions that were kept, in their order.
+    pub fn versions(&self, bucket: &str, key: &str) -> Vec<Bytes> {
+        let at = (bucket.to_owned(), key.to_owned());
+        lock(&self.shared.versions)
+            .get(&at)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The bytes of an object.
+    pub fn get(&self, bucket: &str, key: &str) -> Option<Bytes> {
+        let objects = lock(&self.shared.objects);
+        objects.get(&(bucket.to_owned(), key.to_owned())).cloned()
     }
 
     /// Puts other bytes in the place of an object, or none.
@@ -199,7 +222,15 @@ async fn answer(
         let mut objects = lock(&shared.objects);
         match what {
             "LIST" => listed(&objects, bucket, &query),
-            "PUT" => put(&mut objects, at, &headers, body),
+            "PUT" => {
+                let answer = put(&mut objects, at.clone(), &headers, body.clone());
+                if answer.status() == StatusCode::OK
+                    && let Some(versions) = lock(&shared.versions).get_mut(&at)
+                {
+                    versions.push(body);
+                }
+                answer
+            }
             "DELETE" => {
                 objects.remove(&at);
                 Response::builder()

@@ -1,0 +1,130 @@
+variables {
+  public_bucket     = "log-public"
+  private_bucket    = "log-private"
+  upload_role_arn   = "arn:aws:iam::123456789012:role/upload"
+  maintain_role_arn = "arn:aws:iam::123456789012:role/maintain"
+  distribution_arn  = "arn:aws:cloudfront::123456789012:distribution/E1"
+  signing_key_arn   = "arn:aws:kms:eu-central-1:123456789012:key/1"
+  log_group_arns = {
+    upload   = "arn:aws:logs:eu-central-1:123456789012:log-group:upload"
+    maintain = "arn:aws:logs:eu-central-1:123456789012:log-group:maintain"
+  }
+}
+
+run "nobody_overwrites_a_tile" {
+  command = plan
+  assert {
+    condition = anytrue([
+      for s in jsondecode(output.public_bucket_policy).Statement :
+      s.Effect == "Deny" && try(s.Principal == "*", false) && s.Action == "s3:PutObject"
+      && contains(flatten([try(s.Resource, [])]), "arn:aws:s3:::log-public/tile/*")
+      && try(s.Condition.Null["s3:if-none-match"] == "true", false)
+    ])
+    error_message = "A tile can be put without If-None-Match."
+  }
+}
+
+run "nobody_removes_a_slot" {
+  command = plan
+  assert {
+    condition = anytrue([
+      for s in jsondecode(output.private_bucket_policy).Statement :
+      s.Effect == "Deny" && s.Principal == "*" && contains(flatten([s.Action]), "s3:DeleteObject")
+      && contains(flatten([s.Action]), "s3:DeleteObjectVersion") && s.Resource == "arn:aws:s3:::log-private/wal/*"
+      && !can(s.Condition)
+    ])
+    error_message = "A slot can be removed."
+  }
+  assert {
+    condition = anytrue([
+      for s in jsondecode(output.private_bucket_policy).Statement :
+      s.Effect == "Deny" && s.Principal == "*" && contains(flatten([s.Action]), "s3:PutLifecycleConfiguration") && !can(s.Condition)
+    ])
+    error_message = "The lifecycle of the slots' bucket can be changed."
+  }
+}
+
+run "only_maintain_cuts_slots_and_only_where_it_is_wanted" {
+  command = plan
+  variables {
+    cut_slots = true
+  }
+  assert {
+    condition = one([
+      for s in jsondecode(output.private_bucket_policy).Statement : s if s.Sid == "SlotsAreMadeOnce"
+    ]).Condition.ArnNotEquals["aws:PrincipalArn"] == "arn:aws:iam::123456789012:role/maintain"
+    error_message = "Another role may replace slots."
+  }
+}
+
+run "nobody_cuts_slots_otherwise" {
+  command = plan
+  assert {
+    condition = !can(one([
+      for s in jsondecode(output.private_bucket_policy).Statement : s if s.Sid == "SlotsAreMadeOnce"
+    ]).Condition.ArnNotEquals)
+    error_message = "Slots may be replaced."
+  }
+}
+
+run "the_writer_removes_nothing_but_items" {
+  command = plan
+  assert {
+    condition = alltrue([
+      for s in jsondecode(output.upload_policy).Statement :
+      !anytrue([for a in flatten([s.Action]) : can(regex("Delete|\\*", a))])
+      || (s.Action == "s3:DeleteObject" && s.Resource == "arn:aws:s3:::log-private/inbox/*")
+    ])
+    error_message = "The write function may remove more than items of the inbox."
+  }
+}
+
+run "maintain_removes_partial_tiles_items_and_probes_alone" {
+  command = plan
+  assert {
+    condition = toset(flatten([
+      for s in jsondecode(output.maintain_policy).Statement : s.Resource if contains(flatten([s.Action]), "s3:DeleteObject")
+      ])) == toset([
+      "arn:aws:s3:::log-private/inbox/*",
+      "arn:aws:s3:::log-public/tile/*.p/*",
+      "arn:aws:s3:::log-public/probe/*",
+      "arn:aws:s3:::log-private/probe/*",
+    ])
+    error_message = "The scheduled function may remove something else."
+  }
+}
+
+run "it_signs_whole_messages_alone" {
+  command = plan
+  assert {
+    condition = alltrue([
+      for s in jsondecode(output.upload_policy).Statement :
+      s.Condition.StringEquals == { "kms:SigningAlgorithm" = "ED25519_SHA_512", "kms:MessageType" = "RAW" }
+      if contains(flatten([s.Action]), "kms:Sign")
+    ])
+    error_message = "Something else than whole messages may be signed."
+  }
+}
+
+run "no_role_may_do_everything" {
+  command = plan
+  assert {
+    condition = alltrue([
+      for s in concat(jsondecode(output.upload_policy).Statement, jsondecode(output.maintain_policy).Statement) :
+      s.Effect == "Allow" && !contains(flatten([s.Resource]), "*")
+    ])
+    error_message = "A statement is about everything."
+  }
+}
+
+run "checkpoints_and_errors_are_kept_for_a_second_or_two" {
+  command = plan
+  assert {
+    condition     = alltrue([for r in output.cache_rules : r.max_ttl <= 2 if endswith(r.path, "checkpoint")])
+    error_message = "A checkpoint is kept too long."
+  }
+  assert {
+    condition     = alltrue([for status, ttl in output.error_ttl : ttl <= 1])
+    error_message = "An error is kept too long."
+  }
+}

@@ -1,0 +1,242 @@
+//! What the upload function answers, to good requests and to bad ones.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
+use p256::ecdsa::signature::Signer;
+use p256::pkcs8::{EncodePublicKey, LineEnding};
+use serde_json::{Value, json};
+use tegula_entries::{Verifier, artifact_digests, hashedrekord_request};
+use tegula_function_tests::{Function, Invoked, answer, key, request};
+use tegula_s3_stand_in::StandIn;
+
+/// A log that takes hashedrekords, or raw entries.
+async fn made(raw: bool) -> StandIn {
+    let stand_in = StandIn::start().await;
+    let mut maintain = Function::start("maintain", &stand_in, &[]).await;
+    let made = maintain.invoke(json!({"action": "init", "raw": raw})).await;
+    let Invoked::Answered(made) = made else {
+        panic!("{made:?}");
+    };
+    assert_eq!(made["keys"][0], key().verifier().to_string());
+    // Made once: a second time it is there.
+    let again = maintain.invoke(json!({"action": "init", "raw": raw})).await;
+    assert_eq!(again, Invoked::Answered(made));
+    stand_in
+}
+
+fn signed(artifact: &str) -> Vec<u8> {
+    let signing = p256::ecdsa::SigningKey::from_slice(&[5; 32]).unwrap();
+    let pem = signing
+        .verifying_key()
+        .to_public_key_pem(LineEnding::LF)
+        .unwrap();
+    let verifier = Verifier::from_pem(&pem).unwrap();
+    let algorithm = verifier.key_details().digest_algorithm();
+    let digest = artifact_digests(artifact.as_bytes(), &[algorithm])
+        .unwrap()
+        .remove(0);
+    let signature: p256::ecdsa::DerSignature = signing.sign(artifact.as_bytes());
+    hashedrekord_request(&digest, signature.as_bytes(), &verifier)
+        .unwrap()
+        .into_bytes()
+}
+
+async fn ask(upload: &mut Function, method: &str, path: &str, body: &[u8]) -> (u64, Vec<u8>) {
+    let invoked = upload.invoke(request(method, path, body)).await;
+    answer(&invoked).unwrap_or_else(|| panic!("{invoked:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn an_upload_has_its_proof() {
+    let stand_in = made(false).await;
+    let mut upload = Function::start("upload", &stand_in, &[]).await;
+    for n in 0..3 {
+        let body = signed(&format!("artifact {n}"));
+        let (status, entry) = ask(&mut upload, "POST", "/api/v2/log/entries", &body).await;
+        assert_eq!(status, 201, "{}", String::from_utf8_lossy(&entry));
+        let entry: Value = serde_json::from_slice(&entry).unwrap();
+        assert_eq!(entry["logIndex"], n.to_string());
+        let note = entry["inclusionProof"]["checkpoint"]["envelope"]
+            .as_str()
+            .unwrap();
+        assert!(note.starts_with("log.example\n"));
+    }
+    // A warm process, and one that knows nothing, say the same of what is there.
+    let mut cold = Function::start("upload", &stand_in, &[]).await;
+    for upload in [&mut upload, &mut cold] {
+        let (status, entry) =
+            ask(upload, "POST", "/api/v2/log/entries", &signed("artifact 1")).await;
+        let entry: Value = serde_json::from_slice(&entry).unwrap();
+        assert_eq!((status, entry["logIndex"].as_str()), (201, Some("1")));
+    }
+    // It reads, too: with a function URL alone there is a whole log.
+    let (status, checkpoint) = ask(&mut upload, "GET", "/checkpoint", b"").await;
+    assert_eq!(
+        (status, checkpoint.starts_with(b"log.example\n3\n")),
+        (200, true)
+    );
+    let (status, bundle) = ask(&mut upload, "GET", "/tile/entries/000.p/3", b"").await;
+    let stored = stand_in.get("log-public", "tile/entries/000.p/3").unwrap();
+    assert_eq!(
+        (status, bundle),
+        (200, stored.to_vec()),
+        "bytes come through as they are"
+    );
+}
+
+/// The documented answers; and a request that is good is answered between any two that are not.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn bad_requests_harm_no_good_ones() {
+    let stand_in = made(false).await;
+    let mut upload = Function::start("upload", &stand_in, &[]).await;
+    let entries = "/api/v2/log/entries";
+    let long = vec![b' '; (4 << 20) + 1];
+    let bad: [(&str, &str, &[u8], u64, &str); 9] = [
+        ("POST", entries, b"", 400, "must be hashedrekord"),
+        ("POST", entries, b"{", 400, "request is not valid"),
+        ("POST", entries, b"\xff\xfe", 400, "request is not valid"),
+        ("POST", entries, &long, 400, "larger than 4194304 bytes"),
+        ("PUT", entries, b"", 405, "PUT is not possible here"),
+        (
+            "DELETE",
+            "/checkpoint",
+            b"",
+            405,
+            "DELETE is not possible here",
+        ),
+        (
+            "GET",
+            "/api/v3/log/entries",
+            b"",
+            404,
+            "there is nothing at",
+        ),
+        ("GET", "/tile/0/../../x", b"", 404, "there is nothing at"),
+        ("POST", "/add", b"entry", 404, "takes no raw entries"),
+    ];
+    let mut good = 0;
+    for round in 0..1_112 {
+        for (method, path, body, status, says) in &bad {
+            // The longest of them are many megabytes: some are enough.
+            if body.len() > 1_000_000 && round % 100 > 0 {
+                continue;
+            }
+            let (answered, body) = ask(&mut upload, method, path, body).await;
+            let body = String::from_utf8(body).unwrap();
+            assert_eq!(answered, *status, "{method} {path}: {body}");
+            let error: Value = serde_json::from_str(&body).unwrap();
+            assert!(
+                error["message"].as_str().unwrap().contains(says),
+                "{method} {path}: {body}"
+            );
+        }
+        if round % 10 == 0 {
+            let body = signed(&format!("good {round}"));
+            let (status, _) = ask(&mut upload, "POST", entries, &body).await;
+            assert_eq!(status, 201);
+            good += 1;
+        }
+    }
+    assert!(good > 100);
+}
+
+/// What is not even a request of the API fails that invocation, and not the next one.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn what_is_no_request_fails_alone() {
+    let stand_in = made(true).await;
+    let mut upload = Function::start("upload", &stand_in, &[]).await;
+    let mut wrong_base64 = request("POST", "/add", b"entry");
+    wrong_base64["body"] = json!("%%%");
+    let mut wrong_method = request("POST", "/add", b"entry");
+    wrong_method["requestContext"]["http"]["method"] = json!("NO SUCH\u{0}METHOD");
+    for (n, event) in [
+        wrong_base64,
+        wrong_method,
+        json!({}),
+        json!([]),
+        json!("text"),
+        Value::Null,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let failed = upload.invoke(event.clone()).await;
+        assert!(
+            matches!(&failed, Invoked::Failed(_))
+                || answer(&failed).is_some_and(|(status, _)| status >= 400),
+            "{event}: {failed:?}"
+        );
+        let (status, index) =
+            ask(&mut upload, "POST", "/add", format!("entry {n}").as_bytes()).await;
+        assert_eq!((status, index), (200, n.to_string().into_bytes()));
+    }
+}
+
+/// Before anything is taken.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn a_function_that_is_told_wrongly_does_not_start() {
+    let stand_in = made(true).await;
+    for (variable, value) in [
+        ("TEGULA_STORE", "log"),
+        ("TEGULA_KEYS", "log.pem"),
+        ("TEGULA_WRITERS", "some"),
+        ("TEGULA_LOG_LEVEL", "=,="),
+        ("TEGULA_UNKNOWN", "1"),
+    ] {
+        let mut upload = Function::start("upload", &stand_in, &[(variable, value)]).await;
+        let invoked = upload.invoke(request("POST", "/add", b"entry")).await;
+        assert_eq!(invoked, Invoked::Lost, "{variable}={value}");
+    }
+    // What its environment cannot tell is told to who asks, and tried again.
+    for (variable, value, says) in [
+        (
+            "TEGULA_ORIGIN",
+            "other.example",
+            "TEGULA_ORIGIN is other.example, the log is log.example",
+        ),
+        (
+            "TEGULA_KEYS",
+            "env:TEGULA_KEY env:TEGULA_ABSENT",
+            "env:TEGULA_ABSENT",
+        ),
+    ] {
+        let mut upload = Function::start("upload", &stand_in, &[(variable, value)]).await;
+        let (status, body) = ask(&mut upload, "POST", "/add", b"entry").await;
+        let body = String::from_utf8(body).unwrap();
+        assert!(
+            status == 503 && body.contains(says),
+            "{variable}: {status} {body}"
+        );
+    }
+}
+
+/// By AWS's signatures, which the API has checked and says so; or by tokens.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn who_may_write_is_asked() {
+    let stand_in = made(true).await;
+    let mut upload = Function::start("upload", &stand_in, &[("TEGULA_WRITERS", "iam")]).await;
+    let (status, body) = ask(&mut upload, "POST", "/add", b"entry").await;
+    assert_eq!(status, 403, "{}", String::from_utf8_lossy(&body));
+    let mut signed = request("POST", "/add", b"entry");
+    signed["requestContext"]["authorizer"] = json!({"iam": {
+        "accessKey": "AKIA", "accountId": "1", "callerId": "c", "cognitoIdentity": null,
+        "principalOrgId": "o", "userArn": "arn:aws:iam::1:user/alice", "userId": "u",
+    }});
+    let answered = upload.invoke(signed).await;
+    assert_eq!(answer(&answered).unwrap().0, 200, "{answered:?}");
+    let (status, _) = ask(&mut upload, "GET", "/checkpoint", b"").await;
+    assert_eq!(status, 200, "everyone reads");
+    let mut upload = Function::start("upload", &stand_in, &[("TEGULA_WRITERS", "token")]).await;
+    let (status, _) = ask(&mut upload, "POST", "/add", b"entry").await;
+    assert_eq!(status, 401);
+}
