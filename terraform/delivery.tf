@@ -86,9 +86,9 @@ resource "aws_cloudfront_response_headers_policy" "log" {
 
     strict_transport_security {
       access_control_max_age_sec = 63072000
-      include_subdomains         = false
+      include_subdomains         = true
       override                   = true
-      preload                    = false
+      preload                    = true
     }
 
     content_security_policy {

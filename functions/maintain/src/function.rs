@@ -7,10 +7,11 @@ use lambda_runtime::Error;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tegula_function_setup::{Metrics, Parts, Settings};
-use tegula_sequencer::{Config, Others, Tidy, TidyOptions, TidyReport, Writer, init};
+use tegula_sequencer::{Config, Counters, Others, Tidy, TidyOptions, TidyReport, Writer, init};
 use tegula_server::describe;
-use tegula_storage::{ObjectPath, Store};
+use tegula_storage::{ObjectPath, S3Requests, Store};
 use tegula_tlog::{Hash, LogDescription};
+use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 /// The function.
@@ -18,6 +19,18 @@ use tracing::{error, info, warn};
 pub(crate) struct Function {
     settings: Settings,
     now_ms: fn() -> u64,
+    /// Kept from round to round, and dropped after one that failed.
+    warm: Mutex<Option<Warm>>,
+}
+
+/// What a process knows of the log.
+#[derive(Debug)]
+struct Warm {
+    parts: Parts,
+    writer: Writer,
+    tidy: Tidy,
+    /// What the metrics were told so far.
+    told: (Counters, S3Requests),
 }
 
 /// What it is asked.
@@ -38,7 +51,11 @@ enum Action {
 
 impl Function {
     pub(crate) fn new(settings: Settings, now_ms: fn() -> u64) -> Self {
-        Self { settings, now_ms }
+        Self {
+            settings,
+            now_ms,
+            warm: Mutex::default(),
+        }
     }
 
     pub(crate) async fn act(&self, event: Value) -> Result<Value, Error> {
@@ -48,11 +65,34 @@ impl Function {
             event => serde_json::from_value(event)
                 .map_err(|error| format!("the event: {error}, expected the action tidy or init"))?,
         };
-        let parts = Parts::get(&self.settings, self.now_ms).await?;
-        match event.action {
-            Action::Init => self.init(&parts, event.raw).await,
-            Action::Tidy => self.tidy(parts).await,
+        let mut kept = self.warm.lock().await;
+        let mut warm = match kept.take() {
+            Some(warm) => warm,
+            None => self.open().await?,
+        };
+        let acted = match event.action {
+            Action::Init => self.init(&warm.parts, event.raw).await,
+            Action::Tidy => self.tidy(&mut warm).await,
+        };
+        if acted.is_ok() {
+            *kept = Some(warm);
         }
+        acted
+    }
+
+    async fn open(&self) -> Result<Warm, Error> {
+        let parts = Parts::get(&self.settings, self.now_ms).await?;
+        let config = Config {
+            others: Others::TakeAlong,
+            ..parts.config.clone()
+        };
+        let (env, keys) = (Arc::clone(&parts.env), parts.keys().to_vec());
+        Ok(Warm {
+            writer: Writer::new(parts.store(), Arc::clone(&parts.env), config)?,
+            tidy: Tidy::new(parts.store(), env, keys),
+            told: Default::default(),
+            parts,
+        })
     }
 
     /// Makes the log. One that is there stays as it is, if it has these keys.
@@ -87,16 +127,9 @@ impl Function {
 
     /// A round. What fails of it is told and tried again by the next one; only a log that is damaged, or that cannot be published,
     /// fails the invocation.
-    async fn tidy(&self, parts: Parts) -> Result<Value, Error> {
+    async fn tidy(&self, warm: &mut Warm) -> Result<Value, Error> {
         let begun = (self.now_ms)();
-        let config = Config {
-            others: Others::TakeAlong,
-            ..parts.config.clone()
-        };
-        let (env, keys) = (Arc::clone(&parts.env), parts.keys().to_vec());
-        let mut tidy = Tidy::new(parts.store(), env, keys);
-        let mut writer = Writer::new(parts.store(), Arc::clone(&parts.env), config)?;
-        let settled = writer.settle().await;
+        let settled = warm.writer.settle().await;
         if let Err(reason) = &settled {
             error!(%reason, "what is ordered could not be published");
         }
@@ -106,7 +139,7 @@ impl Function {
             check_rounds: self.settings.check_rounds,
             ..TidyOptions::default()
         };
-        let report = tidy.round(options).await;
+        let report = warm.tidy.round(options).await;
         let tidied = report.as_ref().ok().cloned().unwrap_or_default();
         for damaged in &tidied.damaged {
             error!(
@@ -117,19 +150,14 @@ impl Function {
         for failed in &tidied.failed {
             warn!(failed, "a step failed, the next round tries it again");
         }
-        self.tell(
-            &writer,
-            settled.is_err() || report.is_err(),
-            &tidied,
-            &parts.s3,
-            begun,
-        );
+        self.tell(warm, settled.is_err() || report.is_err(), &tidied, begun);
         settled?;
         report?;
         if let Some(damaged) = tidied.damaged.first() {
             return Err(format!("the log is damaged: {damaged}").into());
         }
-        let published = writer
+        let published = warm
+            .writer
             .published()
             .map_or(0, |published| published.size.get());
         Ok(json!({
@@ -142,17 +170,13 @@ impl Function {
         }))
     }
 
-    fn tell(
-        &self,
-        writer: &Writer,
-        failed: bool,
-        tidied: &TidyReport,
-        s3: &tegula_storage::S3,
-        begun: u64,
-    ) {
+    /// What was done since the last time.
+    fn tell(&self, warm: &mut Warm, failed: bool, tidied: &TidyReport, begun: u64) {
         let now = (self.now_ms)();
-        let asked = s3.requests();
-        let counters = writer.counters();
+        let (counters, asked) = (warm.writer.counters(), warm.parts.s3.requests());
+        let (was, had) = std::mem::replace(&mut warm.told, (counters, asked));
+        let paid = |asked: &S3Requests| asked.reads + asked.writes + asked.lists;
+        let writer = &warm.writer;
         let size = writer
             .published()
             .map_or(0, |published| published.size.get());
@@ -167,9 +191,12 @@ impl Function {
             .count("PartialsRemoved", tidied.partials_removed)
             .count("SlotsCut", tidied.slots_cut)
             .count("ItemsRemoved", tidied.items_removed)
-            .count("TakenAlong", counters.taken_along)
+            .count(
+                "TakenAlong",
+                counters.taken_along.saturating_sub(was.taken_along),
+            )
             .count("InboxDepth", counters.inbox)
-            .count("Requests", asked.reads + asked.writes + asked.lists)
+            .count("Requests", paid(&asked).saturating_sub(paid(&had)))
             .milliseconds("TotalMs", now.saturating_sub(begun));
         if writer.last_slot_ms() > 0 {
             metrics.milliseconds("CheckpointAgeMs", now.saturating_sub(writer.last_slot_ms()));

@@ -66,7 +66,7 @@ impl Metrics {
                     "Timestamp": now_ms,
                     "CloudWatchMetrics": [{
                         "Namespace": NAMESPACE,
-                        "Dimensions": [["Origin"], ["Origin", "Function"]],
+                        "Dimensions": [["Origin", "Function"]],
                         "Metrics": definitions,
                     }],
                 }),
