@@ -72,6 +72,7 @@ async fn measure() {
     );
     println!("memory: {} KiB at most so far", peak(&upload));
     let mut times = Vec::new();
+    let before = cpu(&upload);
     for round in 0..9 {
         let requests: Vec<_> = (0..1_000)
             .map(|n| signed(&format!("batch {round} {n}")))
@@ -89,9 +90,10 @@ async fn measure() {
         }
     }
     println!(
-        "a batch of 1,000: median {:?} of {}",
+        "a batch of 1,000: median {:?} of {}, {} ms of CPU each",
         median(&mut times),
-        times.len()
+        times.len(),
+        (cpu(&upload) - before) * 10 / times.len() as u64
     );
     println!("memory: {} KiB at most", peak(&upload));
 }
@@ -125,6 +127,18 @@ fn signed(artifact: &str) -> String {
 fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
+}
+
+/// CPU time of the process, in hundredths of a second.
+fn cpu(function: &Function) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", function.pid())).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 /// The most memory that the process ever had, as the system counts it.
