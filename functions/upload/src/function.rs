@@ -194,8 +194,9 @@ impl Function {
 
 /// An event that is a request of the API.
 fn checked(event: Value) -> Result<LambdaRequest, String> {
-    let encoded = event["isBase64Encoded"].as_bool().unwrap_or(false);
-    if let Some(body) = event["body"].as_str().filter(|_| encoded)
+    let encoded = event.get("isBase64Encoded").and_then(Value::as_bool);
+    let body = event.get("body").and_then(Value::as_str);
+    if let Some(body) = body.filter(|_| encoded == Some(true))
         && let Err(error) = STANDARD.decode(body)
     {
         return Err(format!("the body is not base64: {error}"));
