@@ -58,13 +58,39 @@ variable "key_arns" {
 }
 
 variable "writers" {
-  description = "Who may write: open, token (tegula token), or iam (AWS signatures at the API)."
+  description = "Who may write: open, token (tegula token), iam (AWS signatures at the API), or oidc (a token of an issuer)."
   type        = string
   default     = "open"
 
   validation {
-    condition     = contains(["open", "token", "iam"], var.writers)
-    error_message = "Writers are open, token or iam."
+    condition     = contains(["open", "token", "iam", "oidc"], var.writers)
+    error_message = "Writers are open, token, iam or oidc."
+  }
+}
+
+variable "oidc" {
+  description = "With writers = oidc: the issuer's URL, the audiences of its tokens, and what they have to claim: for each claim patterns, in which * stands for anything."
+  type = object({
+    issuer    = string
+    audiences = list(string)
+    claims    = map(list(string))
+  })
+  default = null
+
+  validation {
+    condition     = var.oidc == null || try(startswith(var.oidc.issuer, "https://") && length(var.oidc.audiences) > 0 && length(var.oidc.claims) > 0, false)
+    error_message = "An issuer is an https URL, with one audience and one claim at least."
+  }
+}
+
+variable "allowed_keys" {
+  description = "SHA-256 of the SPKI of each key whose signatures are logged, in hexadecimal; empty for all keys."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for key in var.allowed_keys : can(regex("^[0-9a-f]{64}$", key))])
+    error_message = "A key is given by 64 hexadecimal digits in lower case."
   }
 }
 

@@ -310,3 +310,23 @@ fn a_log_is_imported_into_buckets_and_goes_on() {
     let server = Server::start(&log, &[&home, "--key", "log.pem"]);
     server.stop();
 }
+
+/// By the file of a key, or by its hash.
+#[test]
+fn signatures_of_named_keys_alone_are_logged() {
+    let log = Log::new();
+    let home = log.made("log");
+    let serve = [&*home, "--key", "log.pem", "--allow-key"];
+    let server = Server::start(&log, &[&serve[..], &["key.pub"]].concat());
+    server.upload(&log, "artifact").ok();
+    let other = "ab".repeat(32);
+    let server = Server::start(&log, &[&serve[..], &[&other]].concat());
+    let told = server.upload(&log, "another").error(1);
+    assert!(told.contains("takes no signatures of the key"), "{told}");
+    let told = log.run(&["serve", &home, "--allow-key", "absent"]);
+    assert_eq!(told.code, 2);
+    assert!(
+        told.stderr.contains("expected 64 hexadecimal digits"),
+        "{told:?}"
+    );
+}

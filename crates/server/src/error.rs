@@ -59,6 +59,11 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, message)
     }
 
+    /// What is said of one entry of a batch.
+    pub(crate) fn into_message(self) -> String {
+        self.message
+    }
+
     /// A method that a path does not have.
     pub(crate) fn no_method(method: &Method, expected: &'static str) -> Response {
         let message = format!("{method} is not possible here, expected {expected}");
@@ -101,7 +106,7 @@ impl ApiError {
 }
 
 /// The reason of a refusal, as Rekor begins it.
-pub(crate) fn reason(error: &EntryError) -> String {
+fn reason(error: &EntryError) -> String {
     match error {
         EntryError::Json(_) | EntryError::InvalidType => error.to_string(),
         other => format!("invalid hashedrekord request: {other}"),

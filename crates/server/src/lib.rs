@@ -10,12 +10,13 @@
 //! | `read` | static objects, with caching, ranges and CORS |
 //! | `answer` | Rekor's JSON |
 //! | `error` | every error is JSON |
-//! | `tokens` | who may write |
+//! | `tokens`, `allowed` | who may write, and whose signatures |
 //! | `metrics` | what Prometheus is told |
 //! | `listen` | sockets, limits of connections, graceful end |
 //!
 //! The router needs no socket: it is a `tower::Service` like any other.
 
+mod allowed;
 mod answer;
 mod answers;
 mod body;
@@ -29,6 +30,7 @@ mod router;
 mod tokens;
 mod write;
 
+pub use allowed::{AllowedKeys, KeyHash};
 pub use error::error_response;
 pub use listen::{Limits, listen};
 pub use log::{Duplicates, Log, Options, describe};

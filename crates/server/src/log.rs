@@ -7,6 +7,7 @@ use tegula_sequencer::Sequencer;
 use tegula_storage::Store;
 use tegula_tlog::{LogDescription, VerifierKey};
 
+use crate::allowed::AllowedKeys;
 use crate::answers::Answers;
 use crate::body::Bodies;
 use crate::metrics::Metrics;
@@ -61,6 +62,8 @@ pub struct Options {
     pub duplicates: Duplicates,
     /// Whether writes need a bearer token.
     pub require_token: bool,
+    /// Whose signatures are logged.
+    pub allowed_keys: AllowedKeys,
     /// Bytes of request bodies that are held at one time, at least 4 MiB; further requests wait for their turn.
     pub max_body_bytes: usize,
     /// Bytes of bundles that are held at one time for clients that read them, at least 16 MiB; further readers wait for their turn.
@@ -74,6 +77,7 @@ impl Default for Options {
         Self {
             duplicates: Duplicates::Existing,
             require_token: false,
+            allowed_keys: AllowedKeys::default(),
             max_body_bytes: 64 << 20,
             max_answer_bytes: 128 << 20,
             timeout_s: 30,

@@ -14,9 +14,10 @@ use serde_json::value::RawValue;
 use tegula_entries::{Entry, parse_request};
 use tegula_sequencer::Receipt;
 
+use crate::allowed::AllowedKeys;
 use crate::answer::{Batch, TransparencyLogEntry};
 use crate::body::MAX_BODY;
-use crate::error::{ApiError, reason};
+use crate::error::ApiError;
 use crate::log::{Duplicates, Log};
 use crate::tokens::authorize;
 
@@ -29,7 +30,7 @@ pub(crate) async fn entry(
     rekor_is_on(&log)?;
     authorize(&log, &headers).await?;
     let body = log.bodies().read(body, MAX_BODY).await?;
-    let entry = verified(&body.bytes)?;
+    let entry = verified(&body.bytes, &log.options().allowed_keys)?;
     let receipt = log
         .sequencer()
         .submit(Bytes::copy_from_slice(entry.body()))
@@ -55,7 +56,8 @@ pub(crate) async fn batch(
     let body = log.bodies().read(body, MAX_BODY).await?;
     let requests = body.bytes.clone();
     // A thousand verifications take tenths of a second: not on a thread that others wait for.
-    let verified = tokio::task::spawn_blocking(move || verified_batch(&requests))
+    let allowed = log.options().allowed_keys.clone();
+    let verified = tokio::task::spawn_blocking(move || verified_batch(&requests, &allowed))
         .await
         .map_err(|error| ApiError::unavailable(error.to_string()))??;
     let bodies: Vec<Bytes> = verified.iter().flatten().cloned().collect();
@@ -143,12 +145,18 @@ impl<'de: 'a, 'a> Visitor<'de> for CountedVisitor<'a> {
     }
 }
 
-fn verified(request: &[u8]) -> Result<Entry, tegula_entries::EntryError> {
-    parse_request(request)?.verify()
+fn verified(request: &[u8], allowed: &AllowedKeys) -> Result<Entry, ApiError> {
+    let proposed = parse_request(request)?;
+    // Before the work of verifying: for keys that are not allowed it is in vain.
+    allowed.check(&proposed)?;
+    Ok(proposed.verify()?)
 }
 
 /// The bodies of a batch of requests, or for each why it is refused.
-fn verified_batch(requests: &[u8]) -> Result<Vec<Result<Bytes, String>>, ApiError> {
+fn verified_batch(
+    requests: &[u8],
+    allowed: &AllowedKeys,
+) -> Result<Vec<Result<Bytes, String>>, ApiError> {
     let batch: BatchRequest<'_> = serde_json::from_slice(requests).map_err(|error| {
         ApiError::bad_request(format!(
             "request is not valid: expected {{\"requests\": [...]}}: {error}"
@@ -161,10 +169,10 @@ fn verified_batch(requests: &[u8]) -> Result<Vec<Result<Bytes, String>>, ApiErro
         )));
     }
     let verified = first.iter().map(|request| {
-        let entry = verified(request.get().as_bytes());
+        let entry = verified(request.get().as_bytes(), allowed);
         entry
             .map(|entry| Bytes::from(entry.into_body()))
-            .map_err(|error| reason(&error))
+            .map_err(ApiError::into_message)
     });
     Ok(verified.collect())
 }

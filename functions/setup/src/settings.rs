@@ -1,11 +1,11 @@
 //! The environment of a function, checked before it takes anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::str::FromStr;
 
 use tegula_sequencer::Keep;
-use tegula_server::Duplicates;
+use tegula_server::{AllowedKeys, Duplicates, KeyHash};
 use tegula_signers::KeySource;
 use tegula_storage::S3Address;
 
@@ -17,7 +17,9 @@ use tegula_storage::S3Address;
 /// | `TEGULA_ORIGIN` | both | the log's name |
 /// | `TEGULA_KEYS` | both | the log's keys, separated by spaces: `kms:KEY`, `secret:NAME`, `ssm:NAME` or `env:NAME` |
 /// | `TEGULA_LOG_LEVEL` | both | `error`, `warn`, `info`, `debug`, or a filter; `info` unless it is given |
-/// | `TEGULA_WRITERS` | upload | who may write: `open`, `token` or `iam`; `open` unless it is given |
+/// | `TEGULA_WRITERS` | upload | who may write: `open`, `token`, `iam` or `oidc`; `open` unless it is given |
+/// | `TEGULA_OIDC_CLAIMS` | upload | with `oidc`: what the token has to claim, in JSON: `{"repository": ["org/*"]}`, one of the patterns for each claim |
+/// | `TEGULA_ALLOWED_KEYS` | upload | the SHA-256 of the SPKI of each key whose signatures are logged, in hexadecimal, separated by spaces; all unless it is given |
 /// | `TEGULA_DUPLICATES` | upload | `existing` or `conflict`; `existing` unless it is given |
 /// | `TEGULA_DEDUP_WINDOW` | upload | how many of the last leaves are searched for duplicates; 16,384 unless it is given: a cold start reads a tile for each 256 |
 /// | `TEGULA_KEEP_SLOTS` | maintain | `all`, or the number of the last leaves whose slots are not cut to their headers; `all` unless it is given |
@@ -38,6 +40,8 @@ pub struct Settings {
     pub log_level: String,
     /// Who may write.
     pub writers: Writers,
+    /// Whose signatures are logged.
+    pub allowed_keys: AllowedKeys,
     /// How a duplicate is answered.
     pub duplicates: Duplicates,
     /// How many of the last leaves are searched for duplicates.
@@ -51,7 +55,7 @@ pub struct Settings {
 }
 
 /// Who may write.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Writers {
     /// Everybody.
     Open,
@@ -59,6 +63,40 @@ pub enum Writers {
     Token,
     /// Whoever the API has authenticated by AWS's signatures.
     Iam,
+    /// Whoever has a token of the issuer that the API asks for, which claims this.
+    Oidc(Claims),
+}
+
+/// What a token has to claim: for each name one of these patterns, in which `*` stands for anything.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Deserialize)]
+pub struct Claims(BTreeMap<String, Vec<String>>);
+
+impl Claims {
+    /// Whether a token claims all of it. What it does not say it does not claim.
+    pub fn are_met_by(&self, claims: &HashMap<String, String>) -> bool {
+        self.0.iter().all(|(name, patterns)| {
+            let claimed = claims.get(name);
+            claimed.is_some_and(|claimed| patterns.iter().any(|pattern| fits(pattern, claimed)))
+        })
+    }
+}
+
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(begin) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        match text.split_once(part) {
+            Some((_, after)) => text = after,
+            None => return false,
+        }
+    }
+    text.ends_with(end)
 }
 
 /// What is wrong with the environment.
@@ -106,6 +144,14 @@ impl Settings {
                 format!("{store} says no private=s3://BUCKET[/PREFIX], the place for slots");
             return Err(wrong("TEGULA_STORE", &reason));
         }
+        let claims = given.take("TEGULA_OIDC_CLAIMS");
+        let claims: Claims = serde_json::from_str(claims.as_deref().unwrap_or("{}"))
+            .map_err(|error| wrong("TEGULA_OIDC_CLAIMS", &error))?;
+        let allowed = given.take("TEGULA_ALLOWED_KEYS").unwrap_or_default();
+        let allowed = allowed.split_whitespace().map(KeyHash::from_str);
+        let allowed: Vec<_> = allowed
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong("TEGULA_ALLOWED_KEYS", &error))?;
         let settings = Self {
             store,
             origin: given.needed("TEGULA_ORIGIN")?,
@@ -119,8 +165,10 @@ impl Settings {
                     ("open", Writers::Open),
                     ("token", Writers::Token),
                     ("iam", Writers::Iam),
+                    ("oidc", Writers::Oidc(claims)),
                 ],
             )?,
+            allowed_keys: AllowedKeys::only(allowed),
             duplicates: given.one_of(
                 "TEGULA_DUPLICATES",
                 &[
@@ -139,6 +187,10 @@ impl Settings {
             keep_partials_h: given.parsed("TEGULA_KEEP_PARTIALS", Some("24"))?,
             check_rounds: given.parsed("TEGULA_CHECK_ROUNDS", Some("43200"))?,
         };
+        // Whoever has an account at the issuer could write.
+        if matches!(&settings.writers, Writers::Oidc(claims) if claims.0.is_empty()) {
+            return Err(wrong("TEGULA_OIDC_CLAIMS", &"is missing"));
+        }
         if settings.keep_partials_h < 24 {
             let reason = format!("{} hours, expected at least 24", settings.keep_partials_h);
             return Err(wrong("TEGULA_KEEP_PARTIALS", &reason));
@@ -182,14 +234,14 @@ impl Given {
     }
 
     /// The first one unless it is given.
-    fn one_of<T: Copy>(&mut self, name: &str, all: &[(&str, T)]) -> Result<T, SettingsError> {
+    fn one_of<T: Clone>(&mut self, name: &str, all: &[(&str, T)]) -> Result<T, SettingsError> {
         let given = self.take(name);
         let found = match &given {
             None => all.first(),
             Some(given) => all.iter().find(|(word, _)| word == given),
         };
         let words: Vec<_> = all.iter().map(|(word, _)| *word).collect();
-        found.map(|(_, value)| *value).ok_or_else(|| {
+        found.map(|(_, value)| value.clone()).ok_or_else(|| {
             let given = given.unwrap_or_default();
             wrong(
                 name,
@@ -244,6 +296,37 @@ mod tests {
     }
 
     #[test]
+    fn claims_are_met_by_what_is_claimed() {
+        let claims = |json: &str| serde_json::from_str::<Claims>(json).unwrap();
+        let token = HashMap::from(
+            [("repository", "org/tool"), ("ref", "refs/tags/v1.2")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        for (json, met) in [
+            (r#"{"repository": ["org/tool"]}"#, true),
+            (r#"{"repository": ["org/*"]}"#, true),
+            (r#"{"repository": ["other/*", "*/tool"]}"#, true),
+            (
+                r#"{"repository": ["o*g/*ol"], "ref": ["refs/tags/v*"]}"#,
+                true,
+            ),
+            (r#"{"repository": ["org"]}"#, false),
+            (r#"{"repository": ["org/tools*"]}"#, false),
+            (r#"{"repository": ["*org"]}"#, false),
+            (
+                r#"{"repository": ["org/*"], "ref": ["refs/heads/*"]}"#,
+                false,
+            ),
+            (r#"{"actor": ["*"]}"#, false),
+            (r#"{"repository": []}"#, false),
+        ] {
+            assert_eq!(claims(json).are_met_by(&token), met, "{json}");
+        }
+        // Not each star may have the same text.
+        assert!(!fits("ab*ba", "aba"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (variable, value, expected) in [
             ("TEGULA_STORE", "", "TEGULA_STORE: is missing"),
@@ -256,7 +339,7 @@ mod tests {
             (
                 "TEGULA_WRITERS",
                 "all",
-                "\"all\", expected one of open, token, iam",
+                "\"all\", expected one of open, token, iam, oidc",
             ),
             (
                 "TEGULA_DEDUP_WINDOW",
@@ -274,6 +357,17 @@ mod tests {
                 "23 hours, expected at least 24",
             ),
             ("TEGULA_CHECK_ROUNDS", "0", "expected at least 1"),
+            ("TEGULA_WRITERS", "oidc", "TEGULA_OIDC_CLAIMS: is missing"),
+            (
+                "TEGULA_OIDC_CLAIMS",
+                "[]",
+                "TEGULA_OIDC_CLAIMS: invalid type",
+            ),
+            (
+                "TEGULA_ALLOWED_KEYS",
+                "ab",
+                "TEGULA_ALLOWED_KEYS: \"ab\" is not the SHA-256 of a key",
+            ),
             (
                 "TEGULA_KEEP_SLOT",
                 "all",

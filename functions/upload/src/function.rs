@@ -75,9 +75,7 @@ impl Function {
     async fn answer(self, request: Request) -> Result<Response<Body>, Infallible> {
         let begun = (self.now_ms)();
         let upload = request.method() == Method::POST;
-        if upload && self.settings.writers == Writers::Iam && !is_signed(&request) {
-            let message =
-                "this log needs AWS signatures (SigV4) to write, and the API passed none on";
+        if let Err(message) = self.may_ask(&request) {
             let refused = error_response(StatusCode::FORBIDDEN, message);
             return Ok(whole(refused).await);
         }
@@ -110,6 +108,32 @@ impl Function {
         Ok(answer)
     }
 
+    /// Whether who asks may, as far as the API has to say it: it checks signatures and tokens, and tells of whom they are.
+    fn may_ask(&self, request: &Request) -> Result<(), &'static str> {
+        if request.method() != Method::POST {
+            return Ok(());
+        }
+        let authorizer = match request.request_context() {
+            RequestContext::ApiGatewayV2(context) => context.authorizer,
+            _ => None,
+        };
+        match &self.settings.writers {
+            Writers::Open | Writers::Token => Ok(()),
+            Writers::Iam => {
+                let signed = authorizer.is_some_and(|authorizer| authorizer.iam.is_some());
+                signed.then_some(()).ok_or(
+                    "this log needs AWS signatures (SigV4) to write, and the API passed none on",
+                )
+            }
+            Writers::Oidc(claims) => {
+                let token = authorizer.and_then(|authorizer| authorizer.jwt);
+                let met = token.is_some_and(|token| claims.are_met_by(&token.claims));
+                met.then_some(())
+                    .ok_or("the token does not claim what this log asks for")
+            }
+        }
+    }
+
     async fn open(&self) -> Result<Open, String> {
         let parts = Parts::get(&self.settings, self.now_ms).await?;
         let store = parts.store();
@@ -123,6 +147,7 @@ impl Function {
         let options = Options {
             duplicates: self.settings.duplicates,
             require_token: self.settings.writers == Writers::Token,
+            allowed_keys: self.settings.allowed_keys.clone(),
             timeout_s: TIMEOUT_S,
             ..Options::default()
         };
@@ -218,17 +243,6 @@ async fn description(store: &dyn Store, origin: &str) -> Result<LogDescription, 
         ));
     }
     Ok(description)
-}
-
-/// Whether the API has authenticated who asks, by AWS's signatures.
-fn is_signed(request: &Request) -> bool {
-    match request.request_context() {
-        RequestContext::ApiGatewayV2(context) => {
-            let iam = context.authorizer.and_then(|authorizer| authorizer.iam);
-            iam.is_some()
-        }
-        _ => false,
-    }
 }
 
 /// An answer with its body, which the API wants in one piece: as text, where it is that.

@@ -90,6 +90,29 @@ async fn an_upload_has_its_proof() {
     );
 }
 
+/// Of the keys that are named alone.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn whose_signatures_are_logged_is_asked() {
+    let stand_in = made(false).await;
+    let signing = p256::ecdsa::SigningKey::from_slice(&[5; 32]).unwrap();
+    let spki = signing.verifying_key().to_public_key_der().unwrap();
+    let own = tegula_tlog::Hash(<sha2::Sha256 as sha2::Digest>::digest(spki.as_bytes()).into());
+    for (allowed, expected) in [(own.to_string(), 201), ("ab".repeat(32), 403)] {
+        let allowed = [("TEGULA_ALLOWED_KEYS", &*allowed)];
+        let mut upload = Function::start("upload", &stand_in, &allowed).await;
+        let body = signed("artifact");
+        let (status, answer) = ask(&mut upload, "POST", "/api/v2/log/entries", &body).await;
+        let answer = String::from_utf8(answer).unwrap();
+        assert_eq!(status, expected, "{answer}");
+        assert_eq!(
+            answer.contains(&own.to_string()),
+            expected == 403,
+            "{answer}"
+        );
+    }
+}
+
 /// The documented answers; and a request that is good is answered between any two that are not.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by tests/functions/run, with the binaries"]
@@ -236,6 +259,25 @@ async fn who_may_write_is_asked() {
     assert_eq!(answer(&answered).unwrap().0, 200, "{answered:?}");
     let (status, _) = ask(&mut upload, "GET", "/checkpoint", b"").await;
     assert_eq!(status, 200, "everyone reads");
+
+    let claims = [
+        ("TEGULA_WRITERS", "oidc"),
+        ("TEGULA_OIDC_CLAIMS", r#"{"repository": ["org/*"]}"#),
+    ];
+    let mut upload = Function::start("upload", &stand_in, &claims).await;
+    for (repository, expected) in [
+        (None, 403),
+        (Some("other/tool"), 403),
+        (Some("org/tool"), 200),
+    ] {
+        let mut asked = request("POST", "/add", b"entry");
+        if let Some(repository) = repository {
+            asked["requestContext"]["authorizer"] =
+                json!({"jwt": {"claims": {"repository": repository}, "scopes": null}});
+        }
+        let answered = upload.invoke(asked).await;
+        assert_eq!(answer(&answered).unwrap().0, expected, "{repository:?}");
+    }
     let mut upload = Function::start("upload", &stand_in, &[("TEGULA_WRITERS", "token")]).await;
     let (status, _) = ask(&mut upload, "POST", "/add", b"entry").await;
     assert_eq!(status, 401);

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
+use tegula_entries::Verifier;
 use tegula_sequencer::{Config, Error, Keep, Others, RealEnv, Sequencer, TidyOptions};
-use tegula_server::{Duplicates, Limits, Log, Options, listen, metrics_router, router};
+use tegula_server::{
+    AllowedKeys, Duplicates, KeyHash, Limits, Log, Options, listen, metrics_router, router,
+};
 use tegula_tlog::LogDescription;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,6 +62,11 @@ pub(crate) struct Args {
     #[arg(long)]
     require_token: bool,
 
+    /// Log signatures of this key alone: a file with the public key or a certificate of it, or the SHA-256 of its SPKI in hexadecimal; may be
+    /// given several times
+    #[arg(long, value_name = "FILE|SHA256", value_parser = key_hash, conflicts_with = "raw")]
+    allow_key: Vec<KeyHash>,
+
     /// How an entry that is in the log already is answered
     #[arg(long, value_name = "HOW", default_value = "existing")]
     duplicates: DuplicatesArg,
@@ -104,6 +112,17 @@ enum DuplicatesArg {
     Existing,
     /// 409, as Rekor v2 does
     Conflict,
+}
+
+/// A hash; or that of the key in a file.
+fn key_hash(text: &str) -> Result<KeyHash, String> {
+    let not_a_hash = match text.parse() {
+        Ok(hash) => return Ok(hash),
+        Err(error) => error,
+    };
+    let bytes = std::fs::read(text).map_err(|error| format!("{error}; and {not_a_hash}"))?;
+    let key = Verifier::from_pem_or_der(&bytes).map_err(|error| error.to_string())?;
+    Ok(KeyHash::of(&key))
 }
 
 fn keep(text: &str) -> Result<Keep, String> {
@@ -215,6 +234,7 @@ async fn serve(
             DuplicatesArg::Conflict => Duplicates::Conflict,
         },
         require_token: args.require_token,
+        allowed_keys: AllowedKeys::only(args.allow_key.iter().copied()),
         ..Options::default()
     };
     let seed = random()?

@@ -11,7 +11,7 @@ use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::pkcs8::EncodePublicKey;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tegula_server::{Duplicates, Options, add_token, revoke_token};
+use tegula_server::{AllowedKeys, Duplicates, Options, add_token, revoke_token};
 use tegula_tlog::{Checkpoint, Hash, leaf_hash, verify_inclusion};
 use tower::ServiceExt;
 
@@ -134,6 +134,39 @@ async fn a_duplicate_is_a_conflict_where_the_operator_says_so() {
         log.refused(ENTRIES, body, 409, 6).await,
         "an equivalent entry already exists in the transparency log with index 0"
     );
+}
+
+/// One by one and in batches; a certificate would count by its key.
+#[tokio::test]
+async fn signatures_of_other_keys_are_refused_where_keys_are_named() {
+    let key = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
+    let spki = key.verifying_key().to_public_key_der().unwrap();
+    let own = Hash(Sha256::digest(spki.as_bytes()).into()).to_string();
+    let other = "ab".repeat(32);
+    for (allowed, is) in [
+        (vec![&own], true),
+        (vec![&other, &own], true),
+        (vec![&other], false),
+    ] {
+        let options = Options {
+            allowed_keys: AllowedKeys::only(allowed.iter().map(|key| key.parse().unwrap())),
+            ..Options::default()
+        };
+        let log = Served::new(&["hashedrekord/0.0.2"], options).await;
+        let batch = json!({"requests": [request("one"), request("two")]}).to_string();
+        let (status, _, body) = log.post(BATCH, batch).await;
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert_eq!(answer["treeSize"], if is { "2" } else { "0" });
+        let body = request("three").to_string();
+        if is {
+            assert_eq!(log.post(ENTRIES, body).await.0, StatusCode::CREATED);
+            continue;
+        }
+        let refused = format!("this log takes no signatures of the key {own}");
+        assert_eq!(answer["entries"][1], json!({"error": refused}));
+        assert_eq!(log.refused(ENTRIES, body, 403, 7).await, refused);
+    }
 }
 
 #[tokio::test]
