@@ -56,7 +56,11 @@ pub async fn rebuild(
         put_again(store, &checkpoint_path()?).await?;
     }
     let base = read_base(store).await?;
-    let from = first_boundary(store, base.max(floor)).await?;
+    let from = if store.keeps_slots() {
+        first_whole(store).await?
+    } else {
+        first_boundary(store, base.max(floor)).await?
+    };
     let mut report = RebuildReport {
         from: from.unwrap_or_else(|| published.size.get()),
         to: published.size.get(),
@@ -290,6 +294,46 @@ async fn first_boundary(store: &dyn Store, size: u64) -> Result<Option<u64>, Err
             "slot {size} is missing, the next one is {start}"
         ))),
     }
+}
+
+/// Where slots stay, the first that has its entries: those before it were cut to their headers, or the log was imported.
+async fn first_whole(store: &dyn Store) -> Result<Option<u64>, Error> {
+    let mut at = read_cut(store).await?;
+    let begin = at;
+    loop {
+        let Some(start) = store.slots(at, 1).await?.first().copied() else {
+            return Ok(None);
+        };
+        let header = match read_slot(store, start).await {
+            Ok(Some(slot)) if slot.entries.is_none() => slot.header,
+            // One that is damaged is looked at like a whole one.
+            Ok(_) | Err(Error::Corrupt(_)) if start == at => return Ok(Some(start)),
+            Ok(_) | Err(Error::Corrupt(_)) => {
+                return Err(Error::Corrupt(format!(
+                    "slot {at} is missing, the next one is {start}"
+                )));
+            }
+            Err(error) => return Err(error),
+        };
+        // An import begins where it ended.
+        if start != at && at != begin {
+            return Err(Error::Corrupt(format!(
+                "slot {at} is missing, the next one is {start}"
+            )));
+        }
+        at = header.new_size.get();
+    }
+}
+
+/// Where slots stay: the size below which they were cut to their headers.
+pub(crate) async fn read_cut(store: &dyn Store) -> Result<u64, Error> {
+    let object = store.read(&cut_path()?).await?;
+    let text = object.map(|object| String::from_utf8_lossy(&object.bytes).into_owned());
+    Ok(text.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
+}
+
+pub(crate) fn cut_path() -> Result<ObjectPath, Error> {
+    ObjectPath::private("cut").map_err(|error| Error::Corrupt(error.to_string()))
 }
 
 /// The tip before the slot at `from`; its tiles have to lead to that slot's `prev_root`.

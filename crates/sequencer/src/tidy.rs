@@ -18,7 +18,7 @@ use crate::history::History;
 use crate::inbox::{self, ItemName};
 use crate::publish::checkpoint_path;
 use crate::read;
-use crate::rebuild::{base_path, read_base};
+use crate::rebuild::{base_path, cut_path, read_base, read_cut};
 use crate::slot::{MAX_HEADER_LEN, Slot};
 use crate::writer::cold;
 use crate::{Env, Published};
@@ -288,8 +288,7 @@ impl Tidy {
         };
         let store = self.store.as_ref();
         let limit = published.size.get().saturating_sub(leaves);
-        let path = private("cut")?;
-        let from = self.recall(&path).await?.trim().parse().unwrap_or(0);
+        let from = read_cut(store).await?;
         let mut held = Held {
             store,
             size: published.size,
@@ -319,7 +318,7 @@ impl Tidy {
             to = end;
         }
         if to > from {
-            self.remember(&path, format!("{to}\n")).await?;
+            self.remember(&cut_path()?, format!("{to}\n")).await?;
         }
         Ok(())
     }

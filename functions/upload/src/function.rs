@@ -1,7 +1,7 @@
 //! A request and its answer. When it is answered nothing is under way any more: the process may be frozen, for minutes.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,7 +18,7 @@ use tegula_sequencer::{Counters, Sequencer};
 use tegula_server::{Log, Options, error_response, router};
 use tegula_storage::{ObjectPath, S3, S3Requests, Store};
 use tegula_tlog::LogDescription;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use tower::ServiceExt;
 use tracing::{error, warn};
 
@@ -27,8 +27,8 @@ use tracing::{error, warn};
 pub(crate) struct Function {
     settings: Arc<Settings>,
     now_ms: fn() -> u64,
-    /// Opened by the first request, and kept.
-    open: Arc<OnceCell<Open>>,
+    /// Opened by the first request, and kept as long as its writer goes on.
+    open: Arc<Mutex<Option<Arc<Open>>>>,
 }
 
 /// The log, once it is known.
@@ -38,7 +38,7 @@ struct Open {
     sequencer: Sequencer,
     s3: S3,
     /// What the metrics were told so far.
-    told: Mutex<(Counters, S3Requests)>,
+    told: std::sync::Mutex<(Counters, S3Requests)>,
 }
 
 impl Function {
@@ -82,7 +82,7 @@ impl Function {
         let deadline = request
             .lambda_context_ref()
             .map_or(u64::MAX, |cx| cx.deadline);
-        let open = match self.open.get_or_try_init(|| self.open()).await {
+        let open = match self.opened().await {
             Ok(open) => open,
             Err(reason) => {
                 error!(reason, "the log cannot be opened");
@@ -103,7 +103,7 @@ impl Function {
             warn!("the time of the function ends before what it began has ended");
         }
         if upload {
-            self.tell(open, begun);
+            self.tell(&open, begun);
         }
         Ok(answer)
     }
@@ -132,6 +132,17 @@ impl Function {
                     .ok_or("the token does not claim what this log asks for")
             }
         }
+    }
+
+    /// The log. A writer that has stopped, for what it read, is not believed for ever: another one begins cold, and reads again.
+    async fn opened(&self) -> Result<Arc<Open>, String> {
+        let mut open = self.open.lock().await;
+        if let Some(open) = &*open
+            && open.sequencer.status().stopped.is_none()
+        {
+            return Ok(Arc::clone(open));
+        }
+        Ok(Arc::clone(open.insert(Arc::new(self.open().await?))))
     }
 
     async fn open(&self) -> Result<Open, String> {
@@ -163,7 +174,7 @@ impl Function {
             router: router(log),
             sequencer,
             s3: parts.s3,
-            told: Mutex::default(),
+            told: std::sync::Mutex::default(),
         })
     }
 

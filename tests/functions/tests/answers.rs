@@ -242,6 +242,26 @@ async fn a_function_that_is_told_wrongly_does_not_start() {
     }
 }
 
+/// What a process once read wrong, it reads again; and while it is wrong, it signs nothing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn a_writer_that_stopped_begins_cold() {
+    let stand_in = made(true).await;
+    let mut upload = Function::start("upload", &stand_in, &[]).await;
+    assert_eq!(ask(&mut upload, "POST", "/add", b"one").await.0, 200);
+    // A slot of the right name, in which nothing is right.
+    let slot = "wal/00000000000000000001";
+    stand_in.tamper("log-private", slot, Some("damaged".into()));
+    for _ in 0..2 {
+        assert_eq!(ask(&mut upload, "POST", "/add", b"two").await.0, 503);
+    }
+    let checkpoint = stand_in.get("log-public", "checkpoint").unwrap();
+    assert!(checkpoint.starts_with(b"log.example\n1\n"));
+    stand_in.tamper("log-private", slot, None);
+    let (status, index) = ask(&mut upload, "POST", "/add", b"two").await;
+    assert_eq!((status, index), (200, b"1".to_vec()));
+}
+
 /// By AWS's signatures, which the API has checked and says so; or by tokens.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by tests/functions/run, with the binaries"]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tegula_s3_stand_in::StandIn;
-use tegula_sequencer::{Error, Import, Others, Pending, init};
+use tegula_sequencer::{Config, Error, Import, Others, Pending, init, rebuild};
 use tegula_storage::Store;
 
 use crate::{RealEnv, description, signer, store, writer};
@@ -34,6 +34,11 @@ async fn an_imported_log_goes_on() {
             let round = writer.commit(&next).await.unwrap();
             assert_eq!(round.receipt(0).unwrap().index.get(), size);
         }
+        // Made again from slots is what has some.
+        let config = Config::new(vec![signer()]);
+        let log_id = signer().verifier().full_key_id();
+        let report = rebuild(&store(&stand_in), &config, log_id).await.unwrap();
+        assert_eq!((report.from, report.to), (size, size + 1));
         let again = import(&stand_in, size).await;
         assert!(matches!(again, Err(Error::Rejected(_))), "{again:?}");
     }

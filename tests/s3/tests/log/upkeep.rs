@@ -7,7 +7,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tegula_s3_stand_in::StandIn;
 use tegula_sequencer::{
-    Env, Item, ItemName, Keep, Others, Pending, Slot, Tidy, TidyOptions, TidyReport,
+    Config, Env, Item, ItemName, Keep, Others, Pending, Slot, Tidy, TidyOptions, TidyReport,
+    rebuild,
 };
 use tegula_storage::{ObjectPath, Root, Store};
 
@@ -125,6 +126,30 @@ async fn old_slots_are_cut_to_their_headers() {
     let mut writer = writer(&stand_in, Others::Compete);
     let round = writer.commit(&[Pending::new("next".into())]).await.unwrap();
     assert_eq!(round.receipt(0).unwrap().index.get(), 600);
+}
+
+/// What is damaged below can no longer be made again from slots; what is sound is passed over.
+#[tokio::test]
+async fn a_log_whose_slots_were_cut_is_repaired_as_far_as_slots_go() {
+    let stand_in = StandIn::start().await;
+    log(&stand_in, 6).await;
+    tidy(&stand_in, Arc::new(RealEnv), Keep::Leaves(250)).await;
+    stand_in.tamper(
+        "log-public",
+        "tile/entries/002.p/88",
+        Some("damaged".into()),
+    );
+    let store = store(&stand_in);
+    let config = Config::new(vec![signer()]);
+    let log_id = signer().verifier().full_key_id();
+    let report = rebuild(&store, &config, log_id).await.unwrap();
+    assert_eq!((report.torn, report.missing), (1, 0));
+    let report = tidy(&stand_in, Arc::new(RealEnv), Keep::All).await;
+    assert_eq!(report.damaged, Vec::<String>::new());
+    // Nobody knows any more what was in it: that is left to `fsck` to tell.
+    stand_in.tamper("log-public", "tile/entries/000", Some("damaged".into()));
+    let report = rebuild(&store, &config, log_id).await.unwrap();
+    assert_eq!((report.from, report.torn, report.missing), (300, 0, 0));
 }
 
 /// The entries of a slot are worth more than its space where they are nowhere else.
