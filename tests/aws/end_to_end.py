@@ -130,6 +130,7 @@ def main():
         assert maintain({"action": "tidy"})["treeSize"] == "6"
         refuse(s3, iam)
         simulate()
+        keep_keys_elsewhere(iam, lambdas, pathlib.Path(home))
     distribution.shutdown()
     print("end to end: well")
 
@@ -241,6 +242,33 @@ def simulate():
         assert found == expected, f"{role} {action} {resource} {context}: {found}, expected {expected}"
         count += 1
     print(f"{count} simulated decisions are as they should be")
+
+
+def keep_keys_elsewhere(iam, lambdas, home):
+    """Logs whose keys are in Secrets Manager and in Systems Manager, in prefixes of the same buckets."""
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", home / "log.pem"], check=True)
+    pem = (home / "log.pem").read_text()
+    client("secretsmanager").create_secret(Name="log/key", SecretString=pem)
+    client("ssm").put_parameter(Name="/log/key", Value=pem, Type="SecureString")
+    iam.create_role(RoleName="other", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}))
+    iam.put_role_policy(RoleName="other", PolicyName="all", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["s3:*", "secretsmanager:GetSecretValue", "ssm:GetParameter", "kms:Decrypt"], "Resource": "*"}]}))
+    keys = set()
+    for name, source in (("secret", "secret:log/key"), ("ssm", "ssm:/log/key"), ("absent", "secret:absent")):
+        lambdas.create_function(
+            FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Role=f"arn:aws:iam::{ACCOUNT}:role/other",
+            Code={"ZipFile": zipped("maintain")}, Timeout=60, MemorySize=512, Environment={"Variables": {
+                "TEGULA_STORE": f"s3://log-public/{name}?private=s3://log-private/{name}&endpoint={endpoint}", "TEGULA_ORIGIN": "log.example",
+                "TEGULA_KEYS": source, "AWS_ENDPOINT_URL": endpoint}})
+        answer = lambdas.invoke(FunctionName=name, Payload=json.dumps({"action": "init"}))
+        payload = json.loads(answer["Payload"].read())
+        if name == "absent":
+            assert "the key secret:absent" in payload["errorMessage"], payload
+        else:
+            keys.add(payload["keys"][0])
+    assert len(keys) == 1, keys
+    print("keys are found in Secrets Manager and Systems Manager")
 
 
 port = free_port()

@@ -10,6 +10,8 @@
     reason = "it serves tests, which stop where it fails"
 )]
 
+pub mod oracle;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;

@@ -6,6 +6,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod faults;
 mod import;
 mod upkeep;
 mod uploads;
