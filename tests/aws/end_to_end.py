@@ -245,7 +245,7 @@ def simulate():
 
 
 def keep_keys_elsewhere(iam, lambdas, home):
-    """Logs whose keys are in Secrets Manager and in Systems Manager, in prefixes of the same buckets."""
+    """Logs whose keys are in Secrets Manager and in Systems Manager, in prefixes of the same two buckets."""
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", home / "log.pem"], check=True)
     pem = (home / "log.pem").read_text()
     client("secretsmanager").create_secret(Name="log/key", SecretString=pem)
@@ -254,18 +254,21 @@ def keep_keys_elsewhere(iam, lambdas, home):
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}))
     iam.put_role_policy(RoleName="other", PolicyName="all", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": ["s3:*", "secretsmanager:GetSecretValue", "ssm:GetParameter", "kms:Decrypt"], "Resource": "*"}]}))
+    for bucket in ("other-public", "other-private"):
+        client("s3").create_bucket(Bucket=bucket)
     keys = set()
     for name, source in (("secret", "secret:log/key"), ("ssm", "ssm:/log/key"), ("absent", "secret:absent")):
         lambdas.create_function(
             FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Role=f"arn:aws:iam::{ACCOUNT}:role/other",
             Code={"ZipFile": zipped("maintain")}, Timeout=60, MemorySize=512, Environment={"Variables": {
-                "TEGULA_STORE": f"s3://log-public/{name}?private=s3://log-private/{name}&endpoint={endpoint}", "TEGULA_ORIGIN": "log.example",
+                "TEGULA_STORE": f"s3://other-public/{name}?private=s3://other-private/{name}&endpoint={endpoint}", "TEGULA_ORIGIN": "log.example",
                 "TEGULA_KEYS": source, "AWS_ENDPOINT_URL": endpoint}})
         answer = lambdas.invoke(FunctionName=name, Payload=json.dumps({"action": "init"}))
         payload = json.loads(answer["Payload"].read())
         if name == "absent":
             assert "the key secret:absent" in payload["errorMessage"], payload
         else:
+            assert "keys" in payload, payload
             keys.add(payload["keys"][0])
     assert len(keys) == 1, keys
     print("keys are found in Secrets Manager and Systems Manager")
