@@ -115,6 +115,8 @@ impl Server {
             &self.1,
             "--log-key",
             &vkey,
+            "--retry",
+            "0",
             "upload",
             artifact,
             "--signature",
@@ -329,4 +331,15 @@ fn signatures_of_named_keys_alone_are_logged() {
         told.stderr.contains("expected 64 hexadecimal digits"),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_client_is_known_by_its_address() {
+    let log = Log::new();
+    let home = log.made("log");
+    let server = Server::start(&log, &[&home, "--key", "log.pem", "--client-rate", "2"]);
+    server.upload(&log, "artifact").ok();
+    server.upload(&log, "another").ok();
+    let told = server.upload(&log, "third").error(1);
+    assert!(told.contains("more than 2 entries a minute"), "{told}");
 }

@@ -59,6 +59,14 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, message)
     }
 
+    /// When to come back.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+
     /// What is said of one entry of a batch.
     pub(crate) fn into_message(self) -> String {
         self.message
@@ -97,6 +105,7 @@ impl ApiError {
             StatusCode::NOT_FOUND => 5,
             StatusCode::CONFLICT => 6,
             StatusCode::FORBIDDEN => 7,
+            StatusCode::TOO_MANY_REQUESTS => 8,
             StatusCode::METHOD_NOT_ALLOWED => 12,
             StatusCode::SERVICE_UNAVAILABLE => 14,
             StatusCode::UNAUTHORIZED => 16,

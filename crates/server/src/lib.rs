@@ -10,7 +10,7 @@
 //! | `read` | static objects, with caching, ranges and CORS |
 //! | `answer` | Rekor's JSON |
 //! | `error` | every error is JSON |
-//! | `tokens`, `allowed` | who may write, and whose signatures |
+//! | `tokens`, `allowed`, `clients` | who may write, whose signatures, and how much |
 //! | `metrics` | what Prometheus is told |
 //! | `listen` | sockets, limits of connections, graceful end |
 //!
@@ -20,6 +20,7 @@ mod allowed;
 mod answer;
 mod answers;
 mod body;
+mod clients;
 mod error;
 mod listen;
 mod log;
@@ -31,6 +32,7 @@ mod tokens;
 mod write;
 
 pub use allowed::{AllowedKeys, KeyHash};
+pub use clients::Peer;
 pub use error::error_response;
 pub use listen::{Limits, listen};
 pub use log::{Duplicates, Log, Options, describe};

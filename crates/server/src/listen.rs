@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use crate::clients::Peer;
 use crate::patience::Patient;
 
 /// What connections may take.
@@ -63,8 +67,8 @@ pub async fn listen(
             accepted = accepted => accepted,
             () = &mut stop => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Such as too many open files: others have to end first.
                 warn!(%error, "a connection was not accepted");
@@ -74,7 +78,14 @@ pub async fn listen(
         };
         stream.set_nodelay(true).unwrap_or_default();
         let stream = Patient::new(stream, limits.write_time);
-        let service = TowerToHyperService::new(router.clone());
+        let peer = Peer(address.ip());
+        let service = router
+            .clone()
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                request
+            });
+        let service = TowerToHyperService::new(service);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_time)

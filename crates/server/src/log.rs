@@ -10,6 +10,7 @@ use tegula_tlog::{LogDescription, VerifierKey};
 use crate::allowed::AllowedKeys;
 use crate::answers::Answers;
 use crate::body::Bodies;
+use crate::clients::Clients;
 use crate::metrics::Metrics;
 
 /// A log and how it is offered. Clones are the same log.
@@ -28,6 +29,7 @@ struct Inner {
     options: Options,
     metrics: Metrics,
     bodies: Bodies,
+    clients: Clients,
     answers: Answers,
     next_request: AtomicU64,
     request_prefix: u64,
@@ -64,6 +66,10 @@ pub struct Options {
     pub require_token: bool,
     /// Whose signatures are logged.
     pub allowed_keys: AllowedKeys,
+    /// Entries a minute that each client may upload; 0 for no limit.
+    pub client_rate: u32,
+    /// Whether a proxy stands before it that says whom it forwards for.
+    pub behind_proxy: bool,
     /// Bytes of request bodies that are held at one time, at least 4 MiB; further requests wait for their turn.
     pub max_body_bytes: usize,
     /// Bytes of bundles that are held at one time for clients that read them, at least 16 MiB; further readers wait for their turn.
@@ -78,6 +84,8 @@ impl Default for Options {
             duplicates: Duplicates::Existing,
             require_token: false,
             allowed_keys: AllowedKeys::default(),
+            client_rate: 0,
+            behind_proxy: false,
             max_body_bytes: 64 << 20,
             max_answer_bytes: 128 << 20,
             timeout_s: 30,
@@ -118,6 +126,7 @@ impl Log {
                 takes_raw: takes("raw"),
                 takes_rekor: takes("hashedrekord/"),
                 bodies: Bodies::new(options.max_body_bytes),
+                clients: Clients::new(options.client_rate),
                 answers: Answers::new(options.max_answer_bytes),
                 options,
                 metrics: Metrics::new(sequencer.clone()),
@@ -155,6 +164,10 @@ impl Log {
 
     pub(crate) fn bodies(&self) -> &Bodies {
         &self.inner.bodies
+    }
+
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.inner.clients
     }
 
     pub(crate) fn answers(&self) -> &Answers {

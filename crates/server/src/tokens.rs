@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tegula_storage::{ObjectPath, Replaced, Store, StoreError};
 
+use crate::clients::{Client, Peer};
 use crate::error::ApiError;
 use crate::log::Log;
 
@@ -117,10 +118,23 @@ async fn change(
     }
 }
 
-/// Whether the request may write. The file is read each time, so that a token can be revoked at once.
-pub(crate) async fn authorize(log: &Log, headers: &HeaderMap) -> Result<(), ApiError> {
+/// Who writes, if they may: whether by a token, which the file has, read each time, so that one can be revoked at once; and whether there is
+/// some left of what they may upload, of which one entry is taken.
+pub(crate) async fn authorize(
+    log: &Log,
+    headers: &HeaderMap,
+    peer: Option<Peer>,
+) -> Result<Client, ApiError> {
+    let token = token(log, headers).await?;
+    let client = Client::of(token, peer, headers, log.options().behind_proxy);
+    log.clients().take(&client, 1)?;
+    Ok(client)
+}
+
+/// The name of the token, where one is needed.
+async fn token(log: &Log, headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     if !log.options().require_token {
-        return Ok(());
+        return Ok(None);
     }
     let unauthorized = |message| ApiError::new(StatusCode::UNAUTHORIZED, message);
     let given = headers
@@ -139,7 +153,7 @@ pub(crate) async fn authorize(log: &Log, headers: &HeaderMap) -> Result<(), ApiE
     let known =
         known.ok_or_else(|| unauthorized("the bearer token is not known, or was revoked"))?;
     tracing::debug!(token = known.name, "authorized");
-    Ok(())
+    Ok(Some(known.name.clone()))
 }
 
 fn hash(secret: &str) -> String {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
@@ -17,6 +17,7 @@ use tegula_sequencer::Receipt;
 use crate::allowed::AllowedKeys;
 use crate::answer::{Batch, TransparencyLogEntry};
 use crate::body::MAX_BODY;
+use crate::clients::{Client, Peer};
 use crate::error::ApiError;
 use crate::log::{Duplicates, Log};
 use crate::tokens::authorize;
@@ -24,11 +25,12 @@ use crate::tokens::authorize;
 /// `POST /api/v2/log/entries`
 pub(crate) async fn entry(
     State(log): State<Log>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     rekor_is_on(&log)?;
-    authorize(&log, &headers).await?;
+    authorize(&log, &headers, peer.map(|peer| peer.0)).await?;
     let body = log.bodies().read(body, MAX_BODY).await?;
     let entry = verified(&body.bytes, &log.options().allowed_keys)?;
     let receipt = log
@@ -48,18 +50,20 @@ pub(crate) async fn entry(
 /// `POST /api/v2/log/entries/batch`
 pub(crate) async fn batch(
     State(log): State<Log>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     rekor_is_on(&log)?;
-    authorize(&log, &headers).await?;
+    let client = authorize(&log, &headers, peer.map(|peer| peer.0)).await?;
     let body = log.bodies().read(body, MAX_BODY).await?;
     let requests = body.bytes.clone();
     // A thousand verifications take tenths of a second: not on a thread that others wait for.
-    let allowed = log.options().allowed_keys.clone();
-    let verified = tokio::task::spawn_blocking(move || verified_batch(&requests, &allowed))
-        .await
-        .map_err(|error| ApiError::unavailable(error.to_string()))??;
+    let charged = log.clone();
+    let verified =
+        tokio::task::spawn_blocking(move || verified_batch(&requests, &charged, &client))
+            .await
+            .map_err(|error| ApiError::unavailable(error.to_string()))??;
     let bodies: Vec<Bytes> = verified.iter().flatten().cloned().collect();
     let receipts = if bodies.is_empty() {
         Vec::new()
@@ -84,6 +88,7 @@ pub(crate) async fn batch(
 /// `POST /add`
 pub(crate) async fn add(
     State(log): State<Log>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -91,7 +96,7 @@ pub(crate) async fn add(
         let message = "this log takes no raw entries: its log.json does not name the kind raw";
         return Err(ApiError::new(StatusCode::NOT_FOUND, message));
     }
-    authorize(&log, &headers).await?;
+    authorize(&log, &headers, peer.map(|peer| peer.0)).await?;
     let body = log.bodies().read(body, tegula_tlog::MAX_ENTRY_LEN).await?;
     let receipt = log.sequencer().submit(body.bytes.clone()).await?;
     log.metrics().uploaded(1, u64::from(receipt.duplicate));
@@ -155,7 +160,8 @@ fn verified(request: &[u8], allowed: &AllowedKeys) -> Result<Entry, ApiError> {
 /// The bodies of a batch of requests, or for each why it is refused.
 fn verified_batch(
     requests: &[u8],
-    allowed: &AllowedKeys,
+    log: &Log,
+    client: &Client,
 ) -> Result<Vec<Result<Bytes, String>>, ApiError> {
     let batch: BatchRequest<'_> = serde_json::from_slice(requests).map_err(|error| {
         ApiError::bad_request(format!(
@@ -168,6 +174,9 @@ fn verified_batch(
             "a batch of {count} requests, expected 1 to {MAX_BATCH}"
         )));
     }
+    // One was taken before it was read.
+    log.clients().take(client, count - 1)?;
+    let allowed = &log.options().allowed_keys;
     let verified = first.iter().map(|request| {
         let entry = verified(request.get().as_bytes(), allowed);
         entry

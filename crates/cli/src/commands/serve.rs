@@ -67,6 +67,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|SHA256", value_parser = key_hash, conflicts_with = "raw")]
     allow_key: Vec<KeyHash>,
 
+    /// Entries a minute that one client may upload, by its token or else its address; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    client_rate: u32,
+
+    /// A proxy stands before it, on the only way there, and says whom it forwards for (X-Forwarded-For)
+    #[arg(long)]
+    behind_proxy: bool,
+
     /// How an entry that is in the log already is answered
     #[arg(long, value_name = "HOW", default_value = "existing")]
     duplicates: DuplicatesArg,
@@ -234,6 +242,8 @@ async fn serve(
             DuplicatesArg::Conflict => Duplicates::Conflict,
         },
         require_token: args.require_token,
+        client_rate: args.client_rate,
+        behind_proxy: args.behind_proxy,
         allowed_keys: AllowedKeys::only(args.allow_key.iter().copied()),
         ..Options::default()
     };

@@ -11,7 +11,7 @@ use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::pkcs8::EncodePublicKey;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tegula_server::{AllowedKeys, Duplicates, Options, add_token, revoke_token};
+use tegula_server::{AllowedKeys, Duplicates, Options, Peer, add_token, revoke_token};
 use tegula_tlog::{Checkpoint, Hash, leaf_hash, verify_inclusion};
 use tower::ServiceExt;
 
@@ -166,6 +166,37 @@ async fn signatures_of_other_keys_are_refused_where_keys_are_named() {
         let refused = format!("this log takes no signatures of the key {own}");
         assert_eq!(answer["entries"][1], json!({"error": refused}));
         assert_eq!(log.refused(ENTRIES, body, 403, 7).await, refused);
+    }
+}
+
+/// Each entry counts, also in a batch.
+#[tokio::test]
+async fn a_client_may_upload_so_much_a_minute() {
+    let options = Options {
+        client_rate: 3,
+        ..Options::default()
+    };
+    let log = Served::new(&["hashedrekord/0.0.2"], options).await;
+    let ask = async |from: &str, path: &str, body: Value| {
+        let mut asked = Request::post(path)
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        asked.extensions_mut().insert(Peer(from.parse().unwrap()));
+        let (status, headers, _) = log.send(asked).await;
+        (status.as_u16(), headers.contains_key("retry-after"))
+    };
+    let batch = || json!({"requests": [request("one"), request("two")]});
+    assert_eq!(
+        ask("192.0.2.1", ENTRIES, request("one")).await,
+        (201, false)
+    );
+    assert_eq!(ask("192.0.2.1", BATCH, batch()).await, (200, false));
+    assert_eq!(ask("192.0.2.1", ENTRIES, request("one")).await, (429, true));
+    assert_eq!(ask("192.0.2.2", BATCH, batch()).await, (200, false));
+    assert_eq!(ask("192.0.2.2", BATCH, batch()).await, (429, true));
+    // Without a socket, somebody else limits.
+    for _ in 0..5 {
+        assert_eq!(log.post(ENTRIES, request("one").to_string()).await.0, 201);
     }
 }
 
