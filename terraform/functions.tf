@@ -76,7 +76,8 @@ resource "aws_lambda_function" "function" {
   tags                           = local.tags
 
   environment {
-    variables = local.environments[each.key]
+    # What is not said is not passed on.
+    variables = { for name, value in local.environments[each.key] : name => value if value != "" }
   }
 
   logging_config {
