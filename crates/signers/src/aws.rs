@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::DisplayErrorContext;
+use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{KeySpec, MessageType, SigningAlgorithmSpec};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tegula_sequencer::{SignError, Signer};
 use tegula_tlog::VerifierKey;
+use tracing::warn;
 
 use crate::{LogKey, RemoteError};
 
@@ -49,7 +50,11 @@ impl Signer for KmsKey {
             .message(Blob::new(text))
             .send()
             .await
-            .map_err(|error| SignError(DisplayErrorContext(&error).to_string()))?;
+            .map_err(|error| {
+                // Clients are told why there is no checkpoint; whose account and role it is they are not.
+                warn!(error = %DisplayErrorContext(&error), "KMS did not sign");
+                SignError(error.code().unwrap_or("KMS did not answer").to_owned())
+            })?;
         let signature = answer.signature.map(Blob::into_inner);
         signature.ok_or_else(|| SignError("KMS answered without a signature".to_owned()))
     }

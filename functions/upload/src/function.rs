@@ -85,8 +85,10 @@ impl Function {
         let open = match self.opened().await {
             Ok(open) => open,
             Err(reason) => {
+                // For the operator alone: it names accounts, roles and keys.
                 error!(reason, "the log cannot be opened");
-                let refused = error_response(StatusCode::SERVICE_UNAVAILABLE, &reason);
+                let message = "the log cannot be opened at the moment";
+                let refused = error_response(StatusCode::SERVICE_UNAVAILABLE, message);
                 return Ok(whole(refused).await);
             }
         };
