@@ -253,10 +253,8 @@ async fn respond(
     if request.method() == Method::GET && path == "invocation/next" {
         shared.asked.notify_one();
         let Some((id, event)) = events.lock().await.recv().await else {
-            return Response::builder()
-                .status(500)
-                .body(Full::default())
-                .unwrap();
+            // The test has ended, and the process is about to: it waits, as for Lambda.
+            return std::future::pending().await;
         };
         return Response::builder()
             .header("Lambda-Runtime-Aws-Request-Id", id)
