@@ -19,23 +19,7 @@ resource "aws_apigatewayv2_route" "log" {
   api_id             = aws_apigatewayv2_api.log.id
   route_key          = each.value
   target             = "integrations/${aws_apigatewayv2_integration.upload.id}"
-  authorization_type = startswith(each.value, "POST") ? lookup({ iam = "AWS_IAM", oidc = "JWT" }, var.writers, "NONE") : "NONE"
-  authorizer_id      = startswith(each.value, "POST") && var.writers == "oidc" ? aws_apigatewayv2_authorizer.oidc[0].id : null
-}
-
-# The API checks a token's signature, issuer, audience and time; the function what it claims.
-resource "aws_apigatewayv2_authorizer" "oidc" {
-  count = var.writers == "oidc" ? 1 : 0
-
-  api_id           = aws_apigatewayv2_api.log.id
-  name             = var.name
-  authorizer_type  = "JWT"
-  identity_sources = ["$request.header.Authorization"]
-
-  jwt_configuration {
-    issuer   = var.oidc.issuer
-    audience = var.oidc.audiences
-  }
+  authorization_type = startswith(each.value, "POST") && var.writers == "iam" ? "AWS_IAM" : "NONE"
 }
 
 resource "aws_apigatewayv2_stage" "log" {

@@ -10,7 +10,7 @@ locals {
   environments = {
     upload = merge(local.environment, {
       TEGULA_WRITERS      = var.writers
-      TEGULA_OIDC_CLAIMS  = var.oidc == null ? "" : jsonencode(var.oidc.claims)
+      TEGULA_ISSUERS      = length(var.oidc) == 0 ? "" : jsonencode(var.oidc)
       TEGULA_ALLOWED_KEYS = join(" ", var.allowed_keys)
       TEGULA_DUPLICATES   = var.duplicates
       TEGULA_DEDUP_WINDOW = tostring(var.dedup_window)

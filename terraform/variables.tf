@@ -58,7 +58,7 @@ variable "key_arns" {
 }
 
 variable "writers" {
-  description = "Who may write: open, token (tegula token), iam (AWS signatures at the API), or oidc (a token of an issuer)."
+  description = "Who may write: open, token (tegula token), iam (AWS signatures at the API), or oidc (a token of one of the issuers that oidc names)."
   type        = string
   default     = "open"
 
@@ -69,17 +69,22 @@ variable "writers" {
 }
 
 variable "oidc" {
-  description = "With writers = oidc: the issuer's URL, the audiences of its tokens, and what they have to claim: for each claim patterns, in which * stands for anything."
-  type = object({
+  description = "With writers = oidc: issuers by their URLs, the audiences of their tokens, and what these have to claim: for each claim patterns, in which * stands for anything."
+  type = list(object({
     issuer    = string
     audiences = list(string)
     claims    = map(list(string))
-  })
-  default = null
+  }))
+  default = []
 
   validation {
-    condition     = var.oidc == null || try(startswith(var.oidc.issuer, "https://") && length(var.oidc.audiences) > 0 && length(var.oidc.claims) > 0, false)
+    condition     = alltrue([for oidc in var.oidc : startswith(oidc.issuer, "https://") && length(oidc.audiences) > 0 && length(oidc.claims) > 0])
     error_message = "An issuer is an https URL, with one audience and one claim at least."
+  }
+
+  validation {
+    condition     = (var.writers == "oidc") == (length(var.oidc) > 0)
+    error_message = "Issuers belong to writers = oidc, which needs one at least."
   }
 }
 

@@ -10,7 +10,7 @@
 //! | `read` | static objects, with caching, ranges and CORS |
 //! | `answer` | Rekor's JSON |
 //! | `error` | every error is JSON |
-//! | `tokens`, `allowed`, `clients` | who may write, whose signatures, and how much |
+//! | `tokens`, `issuers`, `allowed`, `clients` | who may write, whose signatures, and how much |
 //! | `metrics` | what Prometheus is told |
 //! | `listen` | sockets, limits of connections, graceful end |
 //!
@@ -22,6 +22,7 @@ mod answers;
 mod body;
 mod clients;
 mod error;
+mod issuers;
 mod listen;
 mod log;
 mod metrics;
@@ -34,6 +35,7 @@ mod write;
 pub use allowed::{AllowedKeys, KeyHash};
 pub use clients::Peer;
 pub use error::error_response;
+pub use issuers::{Issuers, IssuersError};
 pub use listen::{Limits, listen};
 pub use log::{Duplicates, Log, Options, describe};
 pub use metrics::metrics_router;

@@ -11,6 +11,7 @@ use crate::allowed::AllowedKeys;
 use crate::answers::Answers;
 use crate::body::Bodies;
 use crate::clients::Clients;
+use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 
 /// A log and how it is offered. Clones are the same log.
@@ -62,8 +63,10 @@ pub fn describe(origin: &str, keys: &[VerifierKey], raw: bool) -> LogDescription
 pub struct Options {
     /// How an entry that is in the log already is answered.
     pub duplicates: Duplicates,
-    /// Whether writes need a bearer token.
+    /// Whether writes need a bearer token: one of the log's own, or one of an issuer.
     pub require_token: bool,
+    /// Whose tokens are taken beside the log's own. Where there are any, writes need a token.
+    pub issuers: Option<Issuers>,
     /// Whose signatures are logged.
     pub allowed_keys: AllowedKeys,
     /// Entries a minute that each client may upload; 0 for no limit.
@@ -83,6 +86,7 @@ impl Default for Options {
         Self {
             duplicates: Duplicates::Existing,
             require_token: false,
+            issuers: None,
             allowed_keys: AllowedKeys::default(),
             client_rate: 0,
             behind_proxy: false,

@@ -5,10 +5,12 @@ use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tegula_storage::{ObjectPath, Replaced, Store, StoreError};
+use tracing::warn;
 
 use crate::clients::{Client, Peer};
 use crate::error::ApiError;
-use crate::log::Log;
+use crate::issuers::Issuers;
+use crate::log::{Log, Options};
 
 /// A token that is accepted.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -131,9 +133,14 @@ pub(crate) async fn authorize(
     Ok(client)
 }
 
-/// The name of the token, where one is needed.
+/// Whose the token is, where one is needed.
 async fn token(log: &Log, headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    if !log.options().require_token {
+    let Options {
+        require_token,
+        issuers,
+        ..
+    } = log.options();
+    if !require_token && issuers.is_none() {
         return Ok(None);
     }
     let unauthorized = |message| ApiError::new(StatusCode::UNAUTHORIZED, message);
@@ -143,17 +150,28 @@ async fn token(log: &Log, headers: &HeaderMap) -> Result<Option<String>, ApiErro
         .and_then(|value| value.split_once(' '))
         // The name of a scheme is of any case (RFC 9110, section 11.1).
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token);
+        .map(|(_, token)| token.trim());
     let given = given.ok_or_else(|| unauthorized("this log needs a bearer token to write"))?;
-    let tokens = list_tokens(log.store())
-        .await
-        .map_err(|error| ApiError::unavailable(error.to_string()))?;
-    let given = hash(given.trim());
-    let known = tokens.iter().find(|token| token.sha256 == given);
-    let known =
-        known.ok_or_else(|| unauthorized("the bearer token is not known, or was revoked"))?;
-    tracing::debug!(token = known.name, "authorized");
-    Ok(Some(known.name.clone()))
+    match issuers {
+        Some(issuers) if Issuers::are_asked(given) || !require_token => {
+            issuers.check(given).await.map(Some)
+        }
+        _ => own_token(log, given).await.map(Some),
+    }
+}
+
+/// The name of one of the log's own tokens.
+async fn own_token(log: &Log, given: &str) -> Result<String, ApiError> {
+    let tokens = list_tokens(log.store()).await.map_err(|error| {
+        warn!(%error, "the tokens cannot be read");
+        ApiError::unavailable("the tokens of this log cannot be read at the moment")
+    })?;
+    let given = hash(given);
+    let known = tokens.into_iter().find(|token| token.sha256 == given);
+    known.map(|token| token.name).ok_or_else(|| {
+        let message = "the bearer token is not known, or was revoked";
+        ApiError::new(StatusCode::UNAUTHORIZED, message)
+    })
 }
 
 fn hash(secret: &str) -> String {

@@ -12,4 +12,4 @@ mod settings;
 
 pub use metrics::Metrics;
 pub use parts::{Parts, tell};
-pub use settings::{Claims, Settings, SettingsError, Writers};
+pub use settings::{Settings, SettingsError, Writers};

@@ -1,11 +1,11 @@
 //! The environment of a function, checked before it takes anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use tegula_sequencer::Keep;
-use tegula_server::{AllowedKeys, Duplicates, KeyHash};
+use tegula_server::{AllowedKeys, Duplicates, Issuers, KeyHash};
 use tegula_signers::KeySource;
 use tegula_storage::S3Address;
 
@@ -18,7 +18,7 @@ use tegula_storage::S3Address;
 /// | `TEGULA_KEYS` | both | the log's keys, separated by spaces: `kms:KEY`, `secret:NAME`, `ssm:NAME` or `env:NAME` |
 /// | `TEGULA_LOG_LEVEL` | both | `error`, `warn`, `info`, `debug`, or a filter; `info` unless it is given |
 /// | `TEGULA_WRITERS` | upload | who may write: `open`, `token`, `iam` or `oidc`; `open` unless it is given |
-/// | `TEGULA_OIDC_CLAIMS` | upload | with `oidc`: what the token has to claim, in JSON: `{"repository": ["org/*"]}`, one of the patterns for each claim |
+/// | `TEGULA_ISSUERS` | upload | with `oidc`: whose tokens are taken, and what they have to claim, in the JSON of [`Issuers`] |
 /// | `TEGULA_ALLOWED_KEYS` | upload | the SHA-256 of the SPKI of each key whose signatures are logged, in hexadecimal, separated by spaces; all unless it is given |
 /// | `TEGULA_DUPLICATES` | upload | `existing` or `conflict`; `existing` unless it is given |
 /// | `TEGULA_DEDUP_WINDOW` | upload | how many of the last leaves are searched for duplicates; 16,384 unless it is given: a cold start reads a tile for each 256 |
@@ -55,7 +55,7 @@ pub struct Settings {
 }
 
 /// Who may write.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Writers {
     /// Everybody.
     Open,
@@ -63,40 +63,8 @@ pub enum Writers {
     Token,
     /// Whoever the API has authenticated by AWS's signatures.
     Iam,
-    /// Whoever has a token of the issuer that the API asks for, which claims this.
-    Oidc(Claims),
-}
-
-/// What a token has to claim: for each name one of these patterns, in which `*` stands for anything.
-#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Deserialize)]
-pub struct Claims(BTreeMap<String, Vec<String>>);
-
-impl Claims {
-    /// Whether a token claims all of it. What it does not say it does not claim.
-    pub fn are_met_by(&self, claims: &HashMap<String, String>) -> bool {
-        self.0.iter().all(|(name, patterns)| {
-            let claimed = claims.get(name);
-            claimed.is_some_and(|claimed| patterns.iter().any(|pattern| fits(pattern, claimed)))
-        })
-    }
-}
-
-fn fits(pattern: &str, text: &str) -> bool {
-    let Some((begin, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(mut text) = text.strip_prefix(begin) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let end = parts.pop().unwrap_or_default();
-    for part in parts {
-        match text.split_once(part) {
-            Some((_, after)) => text = after,
-            None => return false,
-        }
-    }
-    text.ends_with(end)
+    /// Whoever has a token of one of these issuers, which claims what is asked for.
+    Oidc(Issuers),
 }
 
 /// What is wrong with the environment.
@@ -144,9 +112,6 @@ impl Settings {
                 format!("{store} says no private=s3://BUCKET[/PREFIX], the place for slots");
             return Err(wrong("TEGULA_STORE", &reason));
         }
-        let claims = given.take("TEGULA_OIDC_CLAIMS");
-        let claims: Claims = serde_json::from_str(claims.as_deref().unwrap_or("{}"))
-            .map_err(|error| wrong("TEGULA_OIDC_CLAIMS", &error))?;
         let allowed = given.take("TEGULA_ALLOWED_KEYS").unwrap_or_default();
         let allowed = allowed.split_whitespace().map(KeyHash::from_str);
         let allowed: Vec<_> = allowed
@@ -159,15 +124,7 @@ impl Settings {
             log_level: given
                 .take("TEGULA_LOG_LEVEL")
                 .unwrap_or_else(|| "info".to_owned()),
-            writers: given.one_of(
-                "TEGULA_WRITERS",
-                &[
-                    ("open", Writers::Open),
-                    ("token", Writers::Token),
-                    ("iam", Writers::Iam),
-                    ("oidc", Writers::Oidc(claims)),
-                ],
-            )?,
+            writers: given.writers()?,
             allowed_keys: AllowedKeys::only(allowed),
             duplicates: given.one_of(
                 "TEGULA_DUPLICATES",
@@ -187,10 +144,6 @@ impl Settings {
             keep_partials_h: given.parsed("TEGULA_KEEP_PARTIALS", Some("24"))?,
             check_rounds: given.parsed("TEGULA_CHECK_ROUNDS", Some("43200"))?,
         };
-        // Whoever has an account at the issuer could write.
-        if matches!(&settings.writers, Writers::Oidc(claims) if claims.0.is_empty()) {
-            return Err(wrong("TEGULA_OIDC_CLAIMS", &"is missing"));
-        }
         if settings.keep_partials_h < 24 {
             let reason = format!("{} hours, expected at least 24", settings.keep_partials_h);
             return Err(wrong("TEGULA_KEEP_PARTIALS", &reason));
@@ -231,6 +184,24 @@ impl Given {
         value
             .parse()
             .map_err(|error| wrong(name, &format!("{value:?}: {error}")))
+    }
+
+    fn writers(&mut self) -> Result<Writers, SettingsError> {
+        let oidc = self.0.get("TEGULA_WRITERS").map(String::as_str) == Some("oidc");
+        if oidc {
+            self.take("TEGULA_WRITERS");
+            return Ok(Writers::Oidc(self.parsed("TEGULA_ISSUERS", None)?));
+        }
+        let words = [
+            ("open", Writers::Open),
+            ("token", Writers::Token),
+            ("iam", Writers::Iam),
+        ];
+        self.one_of("TEGULA_WRITERS", &words)
+            .map_err(|error| SettingsError {
+                reason: format!("{}, oidc", error.reason),
+                ..error
+            })
     }
 
     /// The first one unless it is given.
@@ -282,7 +253,7 @@ mod tests {
         let settings = read(&[("TEGULA_WRITERS", "")]).unwrap();
         assert_eq!(settings.origin, "log.example");
         assert_eq!(settings.keys.len(), 2);
-        assert_eq!(settings.writers, Writers::Open);
+        assert!(matches!(settings.writers, Writers::Open));
         assert_eq!(settings.duplicates, Duplicates::Existing);
         assert_eq!(settings.dedup_window, 16_384);
         assert_eq!(settings.keep, Keep::All);
@@ -292,38 +263,7 @@ mod tests {
         );
         let settings = read(&[("TEGULA_KEEP_SLOTS", "1000"), ("TEGULA_WRITERS", "iam")]).unwrap();
         assert_eq!(settings.keep, Keep::Leaves(1000));
-        assert_eq!(settings.writers, Writers::Iam);
-    }
-
-    #[test]
-    fn claims_are_met_by_what_is_claimed() {
-        let claims = |json: &str| serde_json::from_str::<Claims>(json).unwrap();
-        let token = HashMap::from(
-            [("repository", "org/tool"), ("ref", "refs/tags/v1.2")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
-        for (json, met) in [
-            (r#"{"repository": ["org/tool"]}"#, true),
-            (r#"{"repository": ["org/*"]}"#, true),
-            (r#"{"repository": ["other/*", "*/tool"]}"#, true),
-            (
-                r#"{"repository": ["o*g/*ol"], "ref": ["refs/tags/v*"]}"#,
-                true,
-            ),
-            (r#"{"repository": ["org"]}"#, false),
-            (r#"{"repository": ["org/tools*"]}"#, false),
-            (r#"{"repository": ["*org"]}"#, false),
-            (
-                r#"{"repository": ["org/*"], "ref": ["refs/heads/*"]}"#,
-                false,
-            ),
-            (r#"{"actor": ["*"]}"#, false),
-            (r#"{"repository": []}"#, false),
-        ] {
-            assert_eq!(claims(json).are_met_by(&token), met, "{json}");
-        }
-        // Not each star may have the same text.
-        assert!(!fits("ab*ba", "aba"));
+        assert!(matches!(settings.writers, Writers::Iam));
     }
 
     #[test]
@@ -357,12 +297,8 @@ mod tests {
                 "23 hours, expected at least 24",
             ),
             ("TEGULA_CHECK_ROUNDS", "0", "expected at least 1"),
-            ("TEGULA_WRITERS", "oidc", "TEGULA_OIDC_CLAIMS: is missing"),
-            (
-                "TEGULA_OIDC_CLAIMS",
-                "[]",
-                "TEGULA_OIDC_CLAIMS: invalid type",
-            ),
+            ("TEGULA_WRITERS", "oidc", "TEGULA_ISSUERS: is missing"),
+            ("TEGULA_ISSUERS", "[]", "TEGULA_ISSUERS: is not a setting"),
             (
                 "TEGULA_ALLOWED_KEYS",
                 "ab",

@@ -110,30 +110,19 @@ impl Function {
         Ok(answer)
     }
 
-    /// Whether who asks may, as far as the API has to say it: it checks signatures and tokens, and tells of whom they are.
+    /// Whether who asks may, where the API has to say it: it checks AWS's signatures, and tells of whom they are.
     fn may_ask(&self, request: &Request) -> Result<(), &'static str> {
-        if request.method() != Method::POST {
+        if request.method() != Method::POST || !matches!(self.settings.writers, Writers::Iam) {
             return Ok(());
         }
         let authorizer = match request.request_context() {
             RequestContext::ApiGatewayV2(context) => context.authorizer,
             _ => None,
         };
-        match &self.settings.writers {
-            Writers::Open | Writers::Token => Ok(()),
-            Writers::Iam => {
-                let signed = authorizer.is_some_and(|authorizer| authorizer.iam.is_some());
-                signed.then_some(()).ok_or(
-                    "this log needs AWS signatures (SigV4) to write, and the API passed none on",
-                )
-            }
-            Writers::Oidc(claims) => {
-                let token = authorizer.and_then(|authorizer| authorizer.jwt);
-                let met = token.is_some_and(|token| claims.are_met_by(&token.claims));
-                met.then_some(())
-                    .ok_or("the token does not claim what this log asks for")
-            }
-        }
+        let signed = authorizer.is_some_and(|authorizer| authorizer.iam.is_some());
+        signed
+            .then_some(())
+            .ok_or("this log needs AWS signatures (SigV4) to write, and the API passed none on")
     }
 
     /// The log. A writer that has stopped, for what it read, is not believed for ever: another one begins cold, and reads again.
@@ -159,7 +148,11 @@ impl Function {
             .map_err(|error| error.to_string())?;
         let options = Options {
             duplicates: self.settings.duplicates,
-            require_token: self.settings.writers == Writers::Token,
+            require_token: matches!(self.settings.writers, Writers::Token),
+            issuers: match &self.settings.writers {
+                Writers::Oidc(issuers) => Some(issuers.clone()),
+                Writers::Open | Writers::Token | Writers::Iam => None,
+            },
             allowed_keys: self.settings.allowed_keys.clone(),
             timeout_s: TIMEOUT_S,
             ..Options::default()

@@ -12,6 +12,7 @@ use p256::pkcs8::{EncodePublicKey, LineEnding};
 use serde_json::{Value, json};
 use tegula_entries::{Verifier, artifact_digests, hashedrekord_request};
 use tegula_function_tests::{Function, Invoked, answer, key, request};
+use tegula_issuer_stand_in::Issuer;
 use tegula_s3_stand_in::StandIn;
 
 /// A log that takes hashedrekords, or raw entries.
@@ -281,24 +282,30 @@ async fn who_may_write_is_asked() {
     let (status, _) = ask(&mut upload, "GET", "/checkpoint", b"").await;
     assert_eq!(status, 200, "everyone reads");
 
-    let claims = [
-        ("TEGULA_WRITERS", "oidc"),
-        ("TEGULA_OIDC_CLAIMS", r#"{"repository": ["org/*"]}"#),
-    ];
-    let mut upload = Function::start("upload", &stand_in, &claims).await;
-    for (repository, expected) in [
-        (None, 403),
-        (Some("other/tool"), 403),
-        (Some("org/tool"), 200),
+    // By tokens of issuers, whose keys the function asks for itself.
+    let (one, other) = (Issuer::start().await, Issuer::start().await);
+    let issuers = json!([
+        {"issuer": one.url(), "audiences": ["log"], "claims": {"repository": ["org/*"]}},
+        {"issuer": other.url(), "audiences": ["log"], "claims": {"sub": ["alice"]}},
+    ])
+    .to_string();
+    let issuers = [("TEGULA_WRITERS", "oidc"), ("TEGULA_ISSUERS", &issuers)];
+    let mut upload = Function::start("upload", &stand_in, &issuers).await;
+    for (issuer, claims, expected) in [
+        (&one, json!({"aud": "log", "repository": "org/tool"}), 200),
+        (&one, json!({"aud": "log", "repository": "other/tool"}), 403),
+        (&other, json!({"aud": "log", "sub": "alice"}), 200),
+        (&other, json!({"aud": "log", "repository": "org/tool"}), 403),
+        (&other, json!({"aud": "web", "sub": "alice"}), 401),
     ] {
         let mut asked = request("POST", "/add", b"entry");
-        if let Some(repository) = repository {
-            asked["requestContext"]["authorizer"] =
-                json!({"jwt": {"claims": {"repository": repository}, "scopes": null}});
-        }
+        let token = issuer.token(&claims);
+        asked["headers"]["authorization"] = format!("Bearer {token}").into();
         let answered = upload.invoke(asked).await;
-        assert_eq!(answer(&answered).unwrap().0, expected, "{repository:?}");
+        assert_eq!(answer(&answered).unwrap().0, expected, "{claims}");
     }
+    let (status, _) = ask(&mut upload, "POST", "/add", b"entry").await;
+    assert_eq!(status, 401);
     let mut upload = Function::start("upload", &stand_in, &[("TEGULA_WRITERS", "token")]).await;
     let (status, _) = ask(&mut upload, "POST", "/add", b"entry").await;
     assert_eq!(status, 401);

@@ -10,7 +10,8 @@ use serde_json::json;
 use tegula_entries::Verifier;
 use tegula_sequencer::{Config, Error, Keep, Others, RealEnv, Sequencer, TidyOptions};
 use tegula_server::{
-    AllowedKeys, Duplicates, KeyHash, Limits, Log, Options, listen, metrics_router, router,
+    AllowedKeys, Duplicates, Issuers, IssuersError, KeyHash, Limits, Log, Options, listen,
+    metrics_router, router,
 };
 use tegula_tlog::LogDescription;
 use tokio::net::TcpListener;
@@ -61,6 +62,11 @@ pub(crate) struct Args {
     /// Take uploads only with a token (see `tegula token`)
     #[arg(long)]
     require_token: bool,
+
+    /// Take uploads with a token of an OIDC issuer: a file in JSON, which says of whom and with what claims (docs/operating.md);
+    /// beside --require-token, with tokens of either kind
+    #[arg(long, value_name = "FILE", value_parser = issuers)]
+    issuers: Option<Issuers>,
 
     /// Log signatures of this key alone: a file with the public key or a certificate of it, or the SHA-256 of its SPKI in hexadecimal; may be
     /// given several times
@@ -131,6 +137,12 @@ fn key_hash(text: &str) -> Result<KeyHash, String> {
     let bytes = std::fs::read(text).map_err(|error| format!("{error}; and {not_a_hash}"))?;
     let key = Verifier::from_pem_or_der(&bytes).map_err(|error| error.to_string())?;
     Ok(KeyHash::of(&key))
+}
+
+fn issuers(path: &str) -> Result<Issuers, String> {
+    let json = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    json.parse()
+        .map_err(|error: IssuersError| error.to_string())
 }
 
 fn keep(text: &str) -> Result<Keep, String> {
@@ -242,6 +254,7 @@ async fn serve(
             DuplicatesArg::Conflict => Duplicates::Conflict,
         },
         require_token: args.require_token,
+        issuers: args.issuers.clone(),
         client_rate: args.client_rate,
         behind_proxy: args.behind_proxy,
         allowed_keys: AllowedKeys::only(args.allow_key.iter().copied()),

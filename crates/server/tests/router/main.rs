@@ -7,6 +7,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod issuers;
 mod reads;
 mod served;
 mod slow;
