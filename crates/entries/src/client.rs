@@ -1,6 +1,6 @@
 //! What a submitter sends.
 
-use crate::hashedrekord::check_len;
+use crate::entry::check_len;
 use crate::{Digest, DigestAlgorithm, EntryError, Hasher, Verifier, canonical};
 
 /// Rekor v2's request for an entry, once its signature has been verified.

@@ -19,9 +19,7 @@ pub enum EntryError {
     InvalidType,
 
     /// The kind and version of an entry are not accepted.
-    #[error(
-        "entry of kind {kind} version {version} is not accepted, expected hashedrekord {expected}"
-    )]
+    #[error("entry of kind {kind} version {version} is not accepted, expected {expected}")]
     Kind {
         /// The kind that was found.
         kind: Excerpt,
@@ -129,12 +127,60 @@ pub enum EntryError {
     #[error("signature does not verify over the digest with the given key")]
     Signature,
 
+    /// A part of an entry is not what it has to be.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The part: a field of the spec, or what the field holds.
+        field: &'static str,
+        /// What is wrong with it, and what was expected.
+        reason: Excerpt,
+    },
+
+    /// A part of an entry is larger than is taken.
+    #[error("{field} has {found}, expected at most {limit}")]
+    Limit {
+        /// The part.
+        field: &'static str,
+        /// How much there is of it, in bytes or in pieces.
+        found: usize,
+        /// How much there may be.
+        limit: usize,
+    },
+
+    /// A signature is well formed, and not the key's.
+    #[error("{signature} does not verify over {signed} with {key}")]
+    NotSigned {
+        /// The signature: where it was.
+        signature: &'static str,
+        /// What it should sign.
+        signed: &'static str,
+        /// The key that was tried.
+        key: &'static str,
+    },
+
     /// A stored body is not spelled as the log spells it.
     #[error("body is not canonical: it differs from its own canonical form at byte {at}")]
     NotCanonical {
         /// The first byte that differs.
         at: usize,
     },
+}
+
+impl EntryError {
+    pub(crate) fn invalid(field: &'static str, reason: impl AsRef<str>) -> Self {
+        Self::Invalid {
+            field,
+            reason: Excerpt::new(reason.as_ref()),
+        }
+    }
+
+    pub(crate) fn limit(field: &'static str, found: usize, limit: usize) -> Self {
+        Self::Limit {
+            field,
+            found,
+            limit,
+        }
+    }
 }
 
 /// Why a public key was refused.

@@ -1,9 +1,12 @@
-//! Rekor v1's `ProposedEntry`, of kind `hashedrekord` 0.0.1.
+//! Rekor v1's `ProposedEntry`.
 
 use crate::digest::decode_hex;
-use crate::hashedrekord::{KIND, V001, check_len};
+use serde_json::value::RawValue;
+
+use crate::entry::check_len;
+use crate::hashedrekord::{HashedRekord, KIND, V001};
 use crate::json::{self, Text, message};
-use crate::{Digest, DigestAlgorithm, EntryError, Excerpt, Proposed, Verifier, canonical};
+use crate::{Digest, DigestAlgorithm, EntryError, Excerpt, Proposed, Verifier, canonical, kinds};
 
 /// Reads a proposed entry. The signature is not verified yet.
 ///
@@ -12,20 +15,26 @@ use crate::{Digest, DigestAlgorithm, EntryError, Excerpt, Proposed, Verifier, ca
 ///   "signature":{"content":"<base64>","publicKey":{"content":"<base64 of PEM>"}}}}
 /// ```
 ///
-/// Fields with other names are passed over, as Rekor v1 does. A chain of certificates is refused: nothing here could say what the
-/// certificates after the first are worth.
+/// Fields with other names are passed over, as Rekor v1 does. Of a `hashedrekord` a chain of certificates is refused: nothing here could say
+/// what the certificates after the first are worth. The spec of any other kind is looked into by [`Proposed::verify`].
 ///
 /// # Errors
 ///
 /// What is wrong with it, in its own words.
 pub fn parse_proposed_v1(json: &[u8]) -> Result<Proposed, EntryError> {
+    let entry: AnyEntry<'_> = json::from_slice(json)?;
+    let text = |text: &Option<Text<'_>>| text.as_ref().map_or("", |text| &text.0).to_owned();
+    if !is(&entry.kind, KIND) {
+        let kind = kinds::find(&text(&entry.kind), &text(&entry.api_version))?;
+        let spec = entry.spec.ok_or(EntryError::Missing("spec"))?;
+        return Ok(Proposed::other(kind, spec));
+    }
     let entry: ProposedEntry<'_> = json::from_slice(json)?;
-    let text = |text: &Option<Text<'_>>| Excerpt::new(text.as_ref().map_or("", |text| &text.0));
-    if !is(&entry.kind, KIND) || !is(&entry.api_version, V001) {
+    if !is(&entry.api_version, V001) {
         return Err(EntryError::Kind {
-            kind: text(&entry.kind),
-            version: text(&entry.api_version),
-            expected: V001,
+            kind: Excerpt::new(&text(&entry.kind)),
+            version: Excerpt::new(&text(&entry.api_version)),
+            expected: "hashedrekord 0.0.1",
         });
     }
     let spec = entry.spec.ok_or(EntryError::Missing("spec"))?;
@@ -41,7 +50,7 @@ pub fn parse_proposed_v1(json: &[u8]) -> Result<Proposed, EntryError> {
     let verifier = Verifier::from_pem(&pem)?;
     let body = canonical::v001(algorithm, &value, &signature, &verifier.to_pem());
     check_digest(&digest, &verifier)?;
-    Proposed::new(V001, digest, signature, verifier, body)
+    Ok(HashedRekord::new(V001, digest, signature, verifier, body)?.into())
 }
 
 /// The fields of a 0.0.1 spec.
@@ -110,6 +119,12 @@ pub(crate) fn check_digest(digest: &Digest, verifier: &Verifier) -> Result<(), E
 pub(crate) fn is(text: &Option<Text<'_>>, expected: &str) -> bool {
     text.as_ref().is_some_and(|text| text.0 == expected)
 }
+
+message!(ignore AnyEntry {
+    api_version: Text<'a> = "apiVersion",
+    kind: Text<'a> = "kind",
+    spec: &'a RawValue = "spec",
+});
 
 message!(ignore ProposedEntry {
     api_version: Text<'a> = "apiVersion",

@@ -1,6 +1,7 @@
 //! Rekor v2's `CreateEntryRequest`.
 
-use crate::hashedrekord::{V002, check_len};
+use crate::entry::check_len;
+use crate::hashedrekord::{HashedRekord, V002};
 use crate::json::{self, Enumerated, List, Text, message};
 use crate::{
     Digest, EntryError, Excerpt, KeyDetails, Proposed, Verifier, VerifierForm, canonical, dsse,
@@ -102,7 +103,7 @@ fn propose(
     let digest = Digest::new(details.digest_algorithm(), digest)?;
     let verifier = Verifier::from_der(*form, der)?;
     check_details(*details, &verifier)?;
-    Proposed::new(V002, digest, signature, verifier, body)
+    Ok(HashedRekord::new(V002, digest, signature, verifier, body)?.into())
 }
 
 /// A verifier that would be logged under a wrong name could not be rebuilt from its key by those who verify.

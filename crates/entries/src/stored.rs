@@ -1,100 +1,147 @@
 //! Bodies as readers find them in the log.
 
+use crate::entry::check_len;
 use crate::error::PemError;
-use crate::hashedrekord::{KIND, V001, V002, check_len};
+use crate::formats::KeyFacts;
+use crate::hashedrekord::{HashedRekord, KIND, V001, V002};
 use crate::json::{self, Text, message};
+use crate::kinds::{self, Facts, Kind};
 use crate::pem::{self, Block};
-use crate::proposed::{Data, Parts, Signature, check_digest, is};
+use crate::proposed::{AnyEntry, Data, Parts, Signature, check_digest, is};
 use crate::request::{SignatureMessage, UnparsedVerifier, check_details};
-use crate::{
-    Digest, DigestAlgorithm, EntryError, Excerpt, KeyDetails, Proposed, Verifier, canonical,
-};
+use crate::search::SearchKey;
+use crate::{Digest, DigestAlgorithm, EntryError, Excerpt, Verifier, canonical};
 
-/// A `hashedrekord` body taken apart. Its bytes are known to be the canonical ones; its signature is checked by
-/// [`StoredEntry::verify`].
+/// A body taken apart. Its bytes are known to be the canonical ones; the signature of a `hashedrekord` is checked by
+/// [`StoredEntry::verify`], that of any other kind with what the body does not hold.
 #[derive(Clone, Debug)]
-pub struct StoredEntry(Proposed);
+pub struct StoredEntry(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    HashedRekord(Box<HashedRekord>),
+    Other {
+        kind: &'static dyn Kind,
+        facts: Facts,
+    },
+}
 
 impl StoredEntry {
     /// Takes a body apart.
     ///
-    /// A 0.0.1 body may hold a chain of up to ten certificates, of which the first is the verifier; the others are not looked into.
+    /// A `hashedrekord` 0.0.1 may hold a chain of up to ten certificates, of which the first is the verifier; the others are not looked into.
     ///
     /// # Errors
     ///
-    /// [`EntryError::TooLong`] if it does not fit into a log, [`EntryError::Json`] or [`EntryError::Kind`] if it is something else
-    /// than a `hashedrekord` of version 0.0.1 or 0.0.2, and [`EntryError::NotCanonical`] if it is one, but not spelled as a log
-    /// spells it.
+    /// [`EntryError::TooLong`] if it does not fit into a log, [`EntryError::Json`] or [`EntryError::Kind`] if it is of no kind of Rekor,
+    /// [`EntryError::NotCanonical`] if it is, but not spelled as a log spells it, and others if a log would not have written it.
     pub fn parse(body: &[u8]) -> Result<Self, EntryError> {
         check_len(body.len())?;
-        let message: Body<'_> = json::from_slice(body)?;
-        let proposed = if !is(&message.kind, KIND) {
-            Err(unknown(&message))
-        } else if is(&message.api_version, V001) {
-            parse_v001(message.spec)
-        } else if is(&message.api_version, V002) {
-            parse_v002(message.spec)
-        } else {
-            Err(unknown(&message))
-        }?;
-        let canonical = proposed.body().as_bytes();
-        if canonical == body {
-            return Ok(Self(proposed));
+        let any: AnyEntry<'_> = json::from_slice(body)?;
+        if is(&any.kind, KIND) {
+            return parse_hashedrekord(body)
+                .map(|entry| Self(Inner::HashedRekord(Box::new(entry))));
         }
-        let same = canonical.iter().zip(body).take_while(|(a, b)| a == b);
-        Err(EntryError::NotCanonical { at: same.count() })
+        let text = |text: &Option<Text<'_>>| text.as_ref().map_or("", |text| &text.0).to_owned();
+        let kind = kinds::find(&text(&any.kind), &text(&any.api_version))?;
+        let spec = any.spec.ok_or(EntryError::Missing("spec"))?;
+        let spec = kinds::read_json("spec", spec.get())?;
+        check_canonical(&kinds::body(kind, &spec)?, body)?;
+        let facts = kind.read(&spec)?;
+        Ok(Self(Inner::Other { kind, facts }))
     }
 
-    /// `hashedrekord`.
+    /// Its kind: `hashedrekord`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        self.0.kind()
+        match &self.0 {
+            Inner::HashedRekord(entry) => entry.kind(),
+            Inner::Other { kind, .. } => kind.name(),
+        }
     }
 
-    /// `0.0.1` or `0.0.2`.
+    /// The version of the kind: `0.0.2`.
     #[must_use]
     pub fn version(&self) -> &'static str {
-        self.0.version()
+        match &self.0 {
+            Inner::HashedRekord(entry) => entry.version(),
+            Inner::Other { kind, .. } => kind.version(),
+        }
     }
 
-    /// The digest's algorithm.
+    /// The name that Rekor's command prints the body under: `HashedRekordObj`.
     #[must_use]
-    pub fn algorithm(&self) -> DigestAlgorithm {
-        self.0.digest().algorithm()
+    pub fn object(&self) -> &'static str {
+        match &self.0 {
+            Inner::HashedRekord(_) => "HashedRekordObj",
+            Inner::Other { kind, .. } => kind.object(),
+        }
     }
 
-    /// The digest that was signed.
+    /// The parts of a `hashedrekord`.
     #[must_use]
-    pub fn digest(&self) -> &Digest {
-        self.0.digest()
+    pub fn as_hashedrekord(&self) -> Option<&HashedRekord> {
+        match &self.0 {
+            Inner::HashedRekord(entry) => Some(entry),
+            Inner::Other { .. } => None,
+        }
     }
 
-    /// The signature.
+    /// What it can be searched by, beside its leaf hash, and what a person wants to know.
     #[must_use]
-    pub fn signature(&self) -> &[u8] {
-        self.0.signature()
+    pub fn facts(&self) -> Facts {
+        match &self.0 {
+            Inner::HashedRekord(entry) => {
+                let mut facts = Facts::signed_by(vec![KeyFacts::of(entry.verifier())]);
+                let digest = entry.digest();
+                facts.digest("Artifact", digest.algorithm().v1_name(), &digest.to_hex());
+                facts
+            }
+            Inner::Other { facts, .. } => facts.clone(),
+        }
     }
 
-    /// The key or certificate.
+    /// What it can be searched by beside, if this is the attestation that it refers to.
     #[must_use]
-    pub fn verifier(&self) -> &Verifier {
-        self.0.verifier()
+    pub fn attested(&self, attestation: &[u8]) -> Vec<SearchKey> {
+        match &self.0 {
+            Inner::HashedRekord(_) => Vec::new(),
+            Inner::Other { kind, .. } => kind.attested(attestation),
+        }
     }
 
-    /// The key's algorithm.
-    #[must_use]
-    pub fn key_details(&self) -> KeyDetails {
-        self.0.verifier().key_details()
-    }
-
-    /// Checks the signature over the digest again.
+    /// Checks the signature of a `hashedrekord` over the digest again. Other kinds do not hold what was signed: `Ok(false)`.
     ///
     /// # Errors
     ///
     /// [`EntryError::Signature`].
-    pub fn verify(&self) -> Result<(), EntryError> {
-        self.0.check_signature()
+    pub fn verify(&self) -> Result<bool, EntryError> {
+        match &self.0 {
+            Inner::HashedRekord(entry) => entry.check_signature().map(|()| true),
+            Inner::Other { .. } => Ok(false),
+        }
     }
+}
+
+fn parse_hashedrekord(body: &[u8]) -> Result<HashedRekord, EntryError> {
+    let message: Body<'_> = json::from_slice(body)?;
+    let entry = if is(&message.api_version, V001) {
+        parse_v001(message.spec)
+    } else if is(&message.api_version, V002) {
+        parse_v002(message.spec)
+    } else {
+        Err(unknown(&message))
+    }?;
+    check_canonical(entry.body().as_bytes(), body)?;
+    Ok(entry)
+}
+
+fn check_canonical(canonical: &[u8], body: &[u8]) -> Result<(), EntryError> {
+    if canonical == body {
+        return Ok(());
+    }
+    let same = canonical.iter().zip(body).take_while(|(a, b)| a == b);
+    Err(EntryError::NotCanonical { at: same.count() })
 }
 
 fn unknown(message: &Body<'_>) -> EntryError {
@@ -102,11 +149,11 @@ fn unknown(message: &Body<'_>) -> EntryError {
     EntryError::Kind {
         kind: text(&message.kind),
         version: text(&message.api_version),
-        expected: "0.0.1 or 0.0.2",
+        expected: "hashedrekord 0.0.1 or 0.0.2",
     }
 }
 
-fn parse_v001(spec: Option<Spec<'_>>) -> Result<Proposed, EntryError> {
+fn parse_v001(spec: Option<Spec<'_>>) -> Result<HashedRekord, EntryError> {
     let spec = spec.ok_or(EntryError::Missing("spec"))?;
     let parts = Parts::new(spec.data, spec.signature)?;
     let blocks = pem::decode(&parts.pem).map_err(EntryError::Pem)?;
@@ -114,7 +161,7 @@ fn parse_v001(spec: Option<Spec<'_>>) -> Result<Proposed, EntryError> {
     check_digest(&parts.digest, &verifier)?;
     let pem: String = blocks.iter().map(Block::encode).collect();
     let body = canonical::v001(parts.algorithm, &parts.value, &parts.signature, &pem);
-    Proposed::new(V001, parts.digest, parts.signature, verifier, body)
+    HashedRekord::new(V001, parts.digest, parts.signature, verifier, body)
 }
 
 /// The only block, or the first of a chain.
@@ -130,7 +177,7 @@ fn signer(blocks: &[Block]) -> Result<&Block, PemError> {
     }
 }
 
-fn parse_v002(spec: Option<Spec<'_>>) -> Result<Proposed, EntryError> {
+fn parse_v002(spec: Option<Spec<'_>>) -> Result<HashedRekord, EntryError> {
     let spec = spec
         .and_then(|spec| spec.hashed_rekord)
         .ok_or(EntryError::Missing("spec.hashedRekordV002"))?;
@@ -150,7 +197,7 @@ fn parse_v002(spec: Option<Spec<'_>>) -> Result<Proposed, EntryError> {
     check_details(details, &verifier)?;
     check_digest(&digest, &verifier)?;
     let body = canonical::v002(details, digest.as_bytes(), &content, form, &der);
-    Proposed::new(V002, digest, content, verifier, body)
+    HashedRekord::new(V002, digest, content, verifier, body)
 }
 
 /// Rekor v1 takes no longer ones.

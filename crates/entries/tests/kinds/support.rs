@@ -1,0 +1,57 @@
+//! What all of the tests need.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tegula_entries::{Entry, EntryError, StoredEntry, parse_proposed_v1};
+
+/// A file below `tests/data`.
+pub(crate) fn data(path: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(path);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Proposes an entry, and verifies it.
+pub(crate) fn propose(kind: &str, version: &str, spec: &Value) -> Result<Entry, EntryError> {
+    let proposed = json!({"apiVersion": version, "kind": kind, "spec": spec}).to_string();
+    parse_proposed_v1(proposed.as_bytes())?.verify()
+}
+
+/// An entry that has to be good, read back from its body.
+pub(crate) fn accepted(kind: &str, version: &str, spec: &Value) -> (Entry, StoredEntry) {
+    let entry = propose(kind, version, spec).unwrap();
+    assert_eq!((entry.kind(), entry.version()), (kind, version));
+    let stored = StoredEntry::parse(entry.body()).unwrap();
+    assert_eq!((stored.kind(), stored.version()), (kind, version));
+    // Again, and it is the same entry.
+    assert_eq!(propose(kind, version, spec).unwrap(), entry);
+    (entry, stored)
+}
+
+/// Why an entry is refused.
+pub(crate) fn refused(kind: &str, version: &str, spec: &Value) -> String {
+    propose(kind, version, spec).unwrap_err().to_string()
+}
+
+/// The body as JSON.
+pub(crate) fn body(entry: &Entry) -> Value {
+    serde_json::from_slice(entry.body()).unwrap()
+}
+
+/// What an entry can be searched by, one by one.
+pub(crate) fn search_keys(stored: &StoredEntry) -> Vec<String> {
+    stored
+        .facts()
+        .keys
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
