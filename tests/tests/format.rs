@@ -171,6 +171,7 @@ fn the_description() {
             entry_bytes: 65_535,
             batch_entries: 1_000,
             batch_bytes: 4 << 20,
+            attestation_bytes: None,
         },
     };
     expect(

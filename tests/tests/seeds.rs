@@ -240,6 +240,7 @@ fn descriptions() {
             entry_bytes: 65_535,
             batch_entries: 1_000,
             batch_bytes: 4 << 20,
+            attestation_bytes: None,
         },
     };
     seeds.add("description", "both", description.to_json());

@@ -1,5 +1,6 @@
 //! Writing to a log: what `tegula upload` sends.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use base64::Engine;
@@ -55,6 +56,21 @@ impl Api {
             .await?;
         match answer.status {
             StatusCode::OK | StatusCode::CREATED => Uploaded::parse(&answer),
+            _ => Err(ApiError::of(&answer)),
+        }
+    }
+
+    /// Uploads one proposed entry of Rekor v1: `POST /api/v1/log/entries`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::upload`].
+    pub async fn propose(&self, proposed: &str) -> Result<Uploaded, ApiError> {
+        let answer = self
+            .post("api/v1/log/entries", proposed.to_owned().into(), JSON)
+            .await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::CREATED => Uploaded::parse_v1(&answer),
             _ => Err(ApiError::of(&answer)),
         }
     }
@@ -276,6 +292,40 @@ impl Uploaded {
     }
 }
 
+impl Uploaded {
+    /// Rekor v1's `LogEntry`: an object with one key, which names the entry.
+    fn parse_v1(answer: &Answer) -> Result<Self, ApiError> {
+        let entries: HashMap<String, LogEntry> = json(&answer.body)?;
+        let count = entries.len();
+        let one = entries.into_values().next().filter(|_| count == 1);
+        let entry =
+            one.ok_or_else(|| ApiError::Malformed(format!("{count} entries, expected 1")))?;
+        let proof = entry.verification.inclusion_proof;
+        if proof.log_index != entry.log_index {
+            return Err(ApiError::Malformed(format!(
+                "the entry's index is {}, its proof's {}",
+                entry.log_index, proof.log_index
+            )));
+        }
+        let hex = |field: &str, text: &str| {
+            let hash: Result<Hash, _> = text.parse();
+            hash.map_err(|error| ApiError::Malformed(format!("{field}: {error}")))
+        };
+        let hashes = proof.hashes.iter().map(|text| hex("hashes", text));
+        Ok(Self {
+            index: number("logIndex", &entry.log_index.to_string())?,
+            duplicate: log_index_header(answer).is_some(),
+            body: base64("body", &entry.body)?,
+            log_id: hex("logID", &entry.log_id)?,
+            proof: hashes.collect::<Result<_, _>>()?,
+            size: number("treeSize", &proof.tree_size.to_string())?,
+            root: hex("rootHash", &proof.root_hash)?,
+            checkpoint: proof.checkpoint.into_bytes(),
+            json: answer.body.clone(),
+        })
+    }
+}
+
 /// The answer to a batch: one checkpoint, and for each request an index and a proof, or an error.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BatchUploaded {
@@ -375,6 +425,33 @@ struct InclusionProof {
     #[serde(default)]
     hashes: Vec<String>,
     checkpoint: Envelope,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogEntry {
+    body: String,
+    #[serde(rename = "logID")]
+    log_id: String,
+    log_index: u64,
+    verification: Verification,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Verification {
+    inclusion_proof: ProofV1,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProofV1 {
+    checkpoint: String,
+    #[serde(default)]
+    hashes: Vec<String>,
+    log_index: u64,
+    root_hash: String,
+    tree_size: u64,
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::entry::check_len;
 use crate::formats::KeyFacts;
+use crate::hashedrekord::{KIND, V001, V002};
 use crate::search::{Domain, SearchKey, hex};
 use crate::{EntryError, Excerpt};
 
@@ -65,6 +66,8 @@ pub struct Facts {
     pub lines: Vec<(&'static str, String)>,
     /// Whose signatures it holds.
     pub signers: Vec<KeyFacts>,
+    /// The SHA-256 of the attestation that may be kept beside the log.
+    pub attestation: Option<[u8; 32]>,
 }
 
 impl Facts {
@@ -103,6 +106,16 @@ impl Facts {
 
 /// The kinds that this crate has beside `hashedrekord`.
 pub(crate) const ALL: &[&dyn Kind] = &[];
+
+/// Every kind and version, as `log.json` names them: `hashedrekord/0.0.2`.
+#[must_use]
+pub fn kinds() -> Vec<String> {
+    let hashed = [V001, V002].map(|version| (KIND, version));
+    let others = ALL.iter().map(|kind| (kind.name(), kind.version()));
+    let all = hashed.into_iter().chain(others);
+    all.map(|(kind, version)| format!("{kind}/{version}"))
+        .collect()
+}
 
 /// The kind of this name and version.
 pub(crate) fn find(name: &str, version: &str) -> Result<&'static dyn Kind, EntryError> {

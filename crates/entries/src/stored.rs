@@ -101,6 +101,15 @@ impl StoredEntry {
         }
     }
 
+    /// The SHA-256 of the attestation that may be kept beside the log.
+    #[must_use]
+    pub fn attestation(&self) -> Option<[u8; 32]> {
+        match &self.0 {
+            Inner::HashedRekord(_) => None,
+            Inner::Other { facts, .. } => facts.attestation,
+        }
+    }
+
     /// What it can be searched by beside, if this is the attestation that it refers to.
     #[must_use]
     pub fn attested(&self, attestation: &[u8]) -> Vec<SearchKey> {

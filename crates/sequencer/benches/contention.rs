@@ -306,6 +306,7 @@ fn description(signer: &SigningKey) -> LogDescription {
             entry_bytes: 65_535,
             batch_entries: 1000,
             batch_bytes: 4 << 20,
+            attestation_bytes: None,
         },
     }
 }

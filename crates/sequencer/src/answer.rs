@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use tegula_storage::Store;
 use tegula_tlog::{Growth, Hash, LeafIndex, NodeTiles, inclusion_tiles, verify_inclusion};
 
 use crate::Published;
@@ -97,7 +98,7 @@ impl Writer {
             .filter(|(place, _)| !in_growth(place.index))
             .map(|(place, pending)| (place.index, pending.leaf))
             .collect();
-        let proofs = self.prove_from_tiles(&published, &others).await?;
+        let proofs = prove_from_tiles(self.store.as_ref(), &published, &others).await?;
         Ok(Round {
             published,
             places,
@@ -106,48 +107,48 @@ impl Writer {
             proofs,
         })
     }
+}
 
-    async fn prove_from_tiles(
-        &self,
-        published: &Published,
-        wanted: &[(LeafIndex, Hash)],
-    ) -> Result<HashMap<LeafIndex, Vec<Hash>>, Error> {
-        let mut problem = String::new();
-        for _ in 0..MAX_READS {
-            match self.try_prove(published, wanted).await? {
-                Ok(proofs) => return Ok(proofs),
-                Err(error) => problem = error,
-            }
+/// Proofs of leaves that the published tree has, verified.
+pub(crate) async fn prove_from_tiles(
+    store: &dyn Store,
+    published: &Published,
+    wanted: &[(LeafIndex, Hash)],
+) -> Result<HashMap<LeafIndex, Vec<Hash>>, Error> {
+    let mut problem = String::new();
+    for _ in 0..MAX_READS {
+        match try_prove(store, published, wanted).await? {
+            Ok(proofs) => return Ok(proofs),
+            Err(error) => problem = error,
         }
-        Err(Error::Corrupt(problem))
     }
+    Err(Error::Corrupt(problem))
+}
 
-    async fn try_prove(
-        &self,
-        published: &Published,
-        wanted: &[(LeafIndex, Hash)],
-    ) -> Result<Result<HashMap<LeafIndex, Vec<Hash>>, String>, Error> {
-        let mut paths = BTreeSet::new();
-        for (index, _) in wanted {
-            match inclusion_tiles(*index, published.size) {
-                Ok(tiles) => paths.extend(tiles),
-                Err(error) => return Ok(Err(error.to_string())),
-            }
+async fn try_prove(
+    store: &dyn Store,
+    published: &Published,
+    wanted: &[(LeafIndex, Hash)],
+) -> Result<Result<HashMap<LeafIndex, Vec<Hash>>, String>, Error> {
+    let mut paths = BTreeSet::new();
+    for (index, _) in wanted {
+        match inclusion_tiles(*index, published.size) {
+            Ok(tiles) => paths.extend(tiles),
+            Err(error) => return Ok(Err(error.to_string())),
         }
-        let tiles = NodeTiles::from_tiles(&read::tiles(self.store.as_ref(), paths).await?);
-        let mut proofs = HashMap::with_capacity(wanted.len());
-        for (index, leaf) in wanted {
-            let proof = match tiles.prove_inclusion(*index, published.size) {
-                Ok(proof) => proof,
-                Err(error) => return Ok(Err(error.to_string())),
-            };
-            if let Err(error) =
-                verify_inclusion(*index, published.size, leaf, &proof, &published.root)
-            {
-                return Ok(Err(format!("the proof of entry {index}: {error}")));
-            }
-            proofs.insert(*index, proof);
-        }
-        Ok(Ok(proofs))
     }
+    let tiles = NodeTiles::from_tiles(&read::tiles(store, paths).await?);
+    let mut proofs = HashMap::with_capacity(wanted.len());
+    for (index, leaf) in wanted {
+        let proof = match tiles.prove_inclusion(*index, published.size) {
+            Ok(proof) => proof,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if let Err(error) = verify_inclusion(*index, published.size, leaf, &proof, &published.root)
+        {
+            return Ok(Err(format!("the proof of entry {index}: {error}")));
+        }
+        proofs.insert(*index, proof);
+    }
+    Ok(Ok(proofs))
 }

@@ -20,6 +20,7 @@ use crate::signers::Signers;
 use crate::slot::{Batch, MAX_HEADER_LEN, Slot, SlotHeader};
 use crate::tip::{BundleTail, Tip};
 use crate::writer::Pending;
+use crate::writer::checked_time;
 use crate::{Env, Published, read};
 
 /// A log in the making. Entries go in in order; until [`Import::finish`] there is no log.
@@ -109,6 +110,8 @@ impl Import {
         let edge = read::edge(store, size, &root).await?;
         read::tail(store, &edge).await?;
 
+        // Before anything that cannot be taken back: the key may not be there, or may not sign.
+        let checkpoint = signers.checkpoint(size, root).await?;
         // No slot holds these entries, so none is needed: rebuilding begins after them, and there the floor stands.
         put(store, &base_path()?, format!("{size}\n").into()).await?;
         if store.keeps_slots() {
@@ -117,7 +120,6 @@ impl Import {
             store.raise_floor(size.get()).await?;
         }
         put(store, &description_path()?, description.to_json().into()).await?;
-        let checkpoint = signers.checkpoint(size, root).await?;
         put(store, &checkpoint_path()?, checkpoint.clone()).await?;
         Ok(Published {
             checkpoint,
@@ -172,7 +174,7 @@ impl Import {
             },
             new_size: size,
             new_root: root,
-            time_ms: self.env.now_ms(),
+            time_ms: checked_time(store, self.env.as_ref()).await?,
             entries_len: last as u64 + 2,
             batches: batch.into_iter().collect(),
         };

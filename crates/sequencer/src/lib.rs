@@ -12,6 +12,7 @@
 //! | `integrate` | tiles and bundles, a pure function of the slots |
 //! | `publish`, `signers` | the checkpoint is signed and replaced |
 //! | `answer` | proofs, verified before anybody sees them |
+//! | `lookup` | what is logged, by index or by leaf hash |
 //! | `tidy` | what may go, goes; what is there is checked |
 //! | `import` | a new log of entries that have their places already |
 //! | `rebuild` | after an unclean stop: objects that a power cut tore, from the slots |
@@ -30,6 +31,7 @@ mod import;
 mod inbox;
 mod init;
 mod integrate;
+mod lookup;
 mod pool;
 mod publish;
 mod read;
@@ -49,6 +51,7 @@ pub use error::Error;
 pub use import::Import;
 pub use inbox::{ITEM_VERSION, Item, ItemError, ItemName, MAX_ITEM_BYTES};
 pub use init::init;
+pub use lookup::Logged;
 pub use pool::{Sequencer, Status};
 pub use rebuild::{RebuildReport, give_up_slots, rebuild};
 pub use signers::{SignError, Signer, Signers};

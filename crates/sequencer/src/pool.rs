@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use tegula_storage::{Condition, Store};
-use tegula_tlog::MAX_ENTRY_LEN;
+use tegula_tlog::{MAX_ENTRY_LEN, VerifierKey};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -55,6 +55,10 @@ struct Shared {
     state: Mutex<State>,
     task: Mutex<Option<JoinHandle<()>>>,
     tidy: tokio::sync::Mutex<Tidy>,
+    store: Arc<dyn Store>,
+    keys: Vec<VerifierKey>,
+    /// Held by whoever searches for a leaf.
+    search: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -124,7 +128,10 @@ impl Sequencer {
                 stopped: None,
             }),
             task: Mutex::new(None),
-            tidy: tokio::sync::Mutex::new(Tidy::new(store, env, keys)),
+            tidy: tokio::sync::Mutex::new(Tidy::new(Arc::clone(&store), env, keys.clone())),
+            store,
+            keys,
+            search: tokio::sync::Mutex::default(),
             config,
         });
         let task = tokio::spawn(commit_to_the_end(writer, Arc::clone(&shared)));
@@ -188,6 +195,22 @@ impl Sequencer {
             }
             rest.await;
         }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    pub(crate) fn keys(&self) -> &[VerifierKey] {
+        &self.shared.keys
+    }
+
+    pub(crate) fn dedup_window(&self) -> u64 {
+        self.shared.config.dedup_window
+    }
+
+    pub(crate) fn search(&self) -> &tokio::sync::Mutex<()> {
+        &self.shared.search
     }
 
     fn has_ended(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The checkpoint: signed, and replaced if it is what was built on.
 
-use tegula_storage::{ObjectPath, Replaced, StoreError, Version};
-use tegula_tlog::Checkpoint;
+use tegula_storage::{ObjectPath, Replaced, Store, StoreError, Version};
+use tegula_tlog::{Checkpoint, VerifierKey};
 
 use crate::Published;
 use crate::chain::Place;
@@ -134,31 +134,8 @@ impl Writer {
         Box::pin(self.cold_start()).await
     }
 
-    /// Reads and verifies the published checkpoint.
     pub(crate) async fn read_checkpoint(&self) -> Result<(Published, Version), Error> {
-        let path = checkpoint_path()?;
-        let mut problem = String::new();
-        for _ in 0..MAX_READS {
-            let Some(object) = self.store.read(&path).await? else {
-                return Err(Error::Corrupt(
-                    "there is no checkpoint, which is never an empty log".to_owned(),
-                ));
-            };
-            match Checkpoint::open(&object.bytes, &self.keys) {
-                Ok((checkpoint, _)) => {
-                    let published = Published {
-                        checkpoint: object.bytes,
-                        size: checkpoint.size,
-                        root: checkpoint.root,
-                    };
-                    return Ok((published, object.version));
-                }
-                Err(error) => problem = error.to_string(),
-            }
-        }
-        Err(Error::Corrupt(format!(
-            "the published checkpoint: {problem}"
-        )))
+        read_checkpoint(self.store.as_ref(), &self.keys).await
     }
 
     fn accept(&mut self, published: Published, version: Version) {
@@ -166,6 +143,36 @@ impl Writer {
             chain.set_published(published, version);
         }
     }
+}
+
+/// Reads and verifies the published checkpoint.
+pub(crate) async fn read_checkpoint(
+    store: &dyn Store,
+    keys: &[VerifierKey],
+) -> Result<(Published, Version), Error> {
+    let path = checkpoint_path()?;
+    let mut problem = String::new();
+    for _ in 0..MAX_READS {
+        let Some(object) = store.read(&path).await? else {
+            return Err(Error::Corrupt(
+                "there is no checkpoint, which is never an empty log".to_owned(),
+            ));
+        };
+        match Checkpoint::open(&object.bytes, keys) {
+            Ok((checkpoint, _)) => {
+                let published = Published {
+                    checkpoint: object.bytes,
+                    size: checkpoint.size,
+                    root: checkpoint.root,
+                };
+                return Ok((published, object.version));
+            }
+            Err(error) => problem = error.to_string(),
+        }
+    }
+    Err(Error::Corrupt(format!(
+        "the published checkpoint: {problem}"
+    )))
 }
 
 /// Where the checkpoint is.

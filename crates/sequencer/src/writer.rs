@@ -14,6 +14,7 @@ use crate::chain::{Backlog, Chain, Group, Place, Plan, Planned};
 use crate::error::Error;
 use crate::hand_over::{LastSlot, Room, Watch};
 use crate::inbox::Item;
+use crate::publish::checkpoint_path;
 use crate::read::{self, MAX_READS};
 use crate::slot::Slot;
 use crate::tip::FoldError;
@@ -312,7 +313,7 @@ impl Writer {
         attempt: [u8; 16],
         groups: &[Group<'_>],
     ) -> Result<Tried, Error> {
-        let now = self.checked_time().await?;
+        let now = checked_time(self.store.as_ref(), self.env.as_ref()).await?;
         let chain = self.chain.as_ref().ok_or_else(cold)?;
         let planned = match chain.plan(groups, &self.config, &self.log_id, attempt, now)? {
             Plan::Nothing(places) => return Ok(Tried::Nothing(places)),
@@ -403,26 +404,6 @@ impl Writer {
         Err(Error::Unavailable(
             "slots were covered while the log was being read".to_owned(),
         ))
-    }
-
-    /// The time, which a slot will say for ever, if the store's own clock agrees.
-    async fn checked_time(&self) -> Result<u64, Error> {
-        let off = |now: u64| self.store.time_ms().map_or(0, |time| time.abs_diff(now));
-        let now = self.env.now_ms();
-        if off(now) <= MAX_CLOCK_OFF_MS {
-            return Ok(now);
-        }
-        // The process may have stood still since the store told the time: it is asked again.
-        self.read_checkpoint().await?;
-        let now = self.env.now_ms();
-        match off(now) {
-            ..=MAX_CLOCK_OFF_MS => Ok(now),
-            off => Err(Error::Unavailable(format!(
-                "the clock is {} s away from the store's, expected at most {} s",
-                off / 1000,
-                MAX_CLOCK_OFF_MS / 1000
-            ))),
-        }
     }
 
     /// Sends a slot until its name is seen held.
@@ -625,6 +606,26 @@ impl Writer {
         Err(Error::Overloaded {
             retry_after: Duration::from_secs(5),
         })
+    }
+}
+
+/// The time, which a slot will say for ever, if the store's own clock agrees.
+pub(crate) async fn checked_time(store: &dyn Store, env: &dyn Env) -> Result<u64, Error> {
+    let off = |now: u64| store.time_ms().map_or(0, |time| time.abs_diff(now));
+    let now = env.now_ms();
+    if off(now) <= MAX_CLOCK_OFF_MS {
+        return Ok(now);
+    }
+    // The process may have stood still since the store told the time: it is asked again.
+    store.read(&checkpoint_path()?).await?;
+    let now = env.now_ms();
+    match off(now) {
+        ..=MAX_CLOCK_OFF_MS => Ok(now),
+        off => Err(Error::Unavailable(format!(
+            "the clock is {} s away from the store's, expected at most {} s",
+            off / 1000,
+            MAX_CLOCK_OFF_MS / 1000
+        ))),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use sha2::{Digest, Sha256};
-use tegula_entries::{Proposed, Verifier};
+use tegula_entries::{Entry, Verifier};
 use tegula_tlog::Hash;
 
 use crate::error::ApiError;
@@ -52,15 +52,30 @@ impl AllowedKeys {
         Self((!keys.is_empty()).then(|| Arc::new(keys)))
     }
 
-    pub(crate) fn check(&self, proposed: &Proposed) -> Result<(), ApiError> {
+    pub(crate) fn are_named(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether every signature is of one of them.
+    pub(crate) fn check(&self, entry: &Entry) -> Result<(), ApiError> {
         let Some(keys) = &self.0 else {
             return Ok(());
         };
-        let key = KeyHash::of(proposed.verifier());
-        if keys.contains(&key) {
-            return Ok(());
+        let forbidden = |message: String| ApiError::new(StatusCode::FORBIDDEN, message);
+        if entry.signers().is_empty() {
+            return Err(forbidden(
+                "this log takes signatures of named keys alone".to_owned(),
+            ));
         }
-        let message = format!("this log takes no signatures of the key {key}");
-        Err(ApiError::new(StatusCode::FORBIDDEN, message))
+        let signers = entry
+            .signers()
+            .iter()
+            .map(|signer| KeyHash(signer.fingerprint()));
+        match signers.into_iter().find(|key| !keys.contains(key)) {
+            None => Ok(()),
+            Some(key) => Err(forbidden(format!(
+                "this log takes no signatures of the key {key}"
+            ))),
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Request bodies: how long each may be, how slow, and how much all of them together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use bytes::BytesMut;
 use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::ApiError;
@@ -14,25 +15,25 @@ use crate::error::ApiError;
 #[derive(Debug)]
 pub(crate) struct Bodies {
     /// One permit for each KiB.
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
-/// A body that was read, and its room.
+/// A body that was read, and its room. It goes where the bytes go: also to a thread that goes on when nobody waits for it any more.
 #[derive(Debug)]
-pub(crate) struct Held<'a> {
+pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    _room: SemaphorePermit<'a>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Bodies {
     pub(crate) fn new(max_bytes: usize) -> Self {
         Self {
-            room: Semaphore::new((max_bytes / 1024).max(MAX_BODY / 1024)),
+            room: Arc::new(Semaphore::new((max_bytes / 1024).max(MAX_BODY / 1024))),
         }
     }
 
     /// Reads a body of at most `max_len` bytes.
-    pub(crate) async fn read(&self, mut body: Body, max_len: usize) -> Result<Held<'_>, ApiError> {
+    pub(crate) async fn read(&self, mut body: Body, max_len: usize) -> Result<Held, ApiError> {
         let too_long =
             || ApiError::bad_request(format!("the request body is larger than {max_len} bytes"));
         let mut refused = body.size_hint().lower() > max_len as u64;
@@ -86,10 +87,10 @@ impl Bodies {
         })
     }
 
-    async fn take(&self, kibibytes: usize) -> Result<SemaphorePermit<'_>, ApiError> {
+    async fn take(&self, kibibytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let permits = u32::try_from(kibibytes).unwrap_or(u32::MAX);
         // Neither late nor closed: the semaphore never is.
-        match timeout(PATIENCE, self.room.acquire_many(permits)).await {
+        match timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(permits)).await {
             Ok(Ok(room)) => Ok(room),
             Ok(Err(_)) | Err(_) => Err(ApiError::unavailable("too many uploads are under way")),
         }

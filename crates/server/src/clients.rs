@@ -80,14 +80,23 @@ impl Clients {
         }
     }
 
-    /// Takes so many entries from what a client has left. More than a minute's worth takes all of it.
-    pub(crate) fn take(&self, client: &Client, entries: usize) -> Result<(), ApiError> {
+    /// Takes one entry from what a client has left.
+    pub(crate) fn take_first(&self, client: &Client) -> Result<(), ApiError> {
+        self.take(client, 1)
+    }
+
+    /// Takes the others of a batch of so many, of which one was taken. More than a minute's worth takes all that a minute has.
+    pub(crate) fn take_rest(&self, client: &Client, batch: usize) -> Result<(), ApiError> {
+        let batch = u32::try_from(batch).unwrap_or(u32::MAX);
+        self.take(client, batch.min(self.per_minute).saturating_sub(1))
+    }
+
+    fn take(&self, client: &Client, entries: u32) -> Result<(), ApiError> {
         if self.per_minute == 0 || *client == Client::Unknown {
             return Ok(());
         }
         let most = f64::from(self.per_minute);
-        let entries = u32::try_from(entries).unwrap_or(u32::MAX);
-        let wanted = f64::from(entries).min(most);
+        let wanted = f64::from(entries);
         let now = Instant::now();
         let filled = |bucket: &Bucket| {
             let since = now.saturating_duration_since(bucket.at).as_secs_f64();
@@ -153,7 +162,8 @@ mod tests {
         assert!(clients.take(&one, 1).is_err());
         // A batch that is larger than all takes all.
         tokio::time::advance(Duration::from_secs(61)).await;
-        clients.take(&one, 1_000).unwrap();
+        clients.take_first(&one).unwrap();
+        clients.take_rest(&one, 1_000).unwrap();
         assert!(clients.take(&one, 1).is_err());
         for unlimited in [Clients::new(0), Clients::new(1)] {
             let who = if unlimited.per_minute == 0 {

@@ -67,6 +67,14 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// What is said of one entry of a batch.
     pub(crate) fn into_message(self) -> String {
         self.message

@@ -5,6 +5,7 @@
 //! | `log` | what the router serves: a sequencer, its store, and what the operator wants |
 //! | `router` | which request goes where; request ids, limits of time |
 //! | `write` | uploads, one by one and in batches |
+//! | `v1` | the same in Rekor v1's shapes, for every kind of entry |
 //! | `body` | how much of request bodies is held, and how slow they may be |
 //! | `answers`, `patience` | how much is held for clients that read, and how slow those may be |
 //! | `read` | static objects, with caching, ranges and CORS |
@@ -30,6 +31,7 @@ mod patience;
 mod read;
 mod router;
 mod tokens;
+mod v1;
 mod write;
 
 pub use allowed::{AllowedKeys, KeyHash};

@@ -1,8 +1,10 @@
 //! What the router serves.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tegula_entries::kinds;
 use tegula_sequencer::Sequencer;
 use tegula_storage::Store;
 use tegula_tlog::{LogDescription, VerifierKey};
@@ -11,6 +13,7 @@ use crate::allowed::AllowedKeys;
 use crate::answers::Answers;
 use crate::body::Bodies;
 use crate::clients::Clients;
+use crate::error::ApiError;
 use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 
@@ -25,8 +28,10 @@ struct Inner {
     sequencer: Sequencer,
     store: Arc<dyn Store>,
     log_id: [u8; 32],
-    takes_raw: bool,
-    takes_rekor: bool,
+    /// Kinds of entries, as `log.json` names them.
+    entries: BTreeSet<String>,
+    /// Bytes of an attestation that is kept.
+    attestation_bytes: Option<u64>,
     options: Options,
     metrics: Metrics,
     bodies: Bodies,
@@ -36,24 +41,25 @@ struct Inner {
     request_prefix: u64,
 }
 
-/// The description of a new log with these keys, which takes Rekor's entries, or raw ones.
+/// The description of a new log with these keys, which takes Rekor's entries, or raw ones. Of Rekor's it keeps no attestations.
 pub fn describe(origin: &str, keys: &[VerifierKey], raw: bool) -> LogDescription {
-    let (entries, apis): (&[_], _) = if raw {
-        (&["raw"], "add")
+    let (entries, apis) = if raw {
+        (vec!["raw".to_owned()], &["add"][..])
     } else {
-        (&["hashedrekord/0.0.2"], "rekor/v2")
+        (kinds(), &["rekor/v1", "rekor/v2"][..])
     };
     LogDescription {
         format: LogDescription::FORMAT,
         origin: origin.to_owned(),
         keys: keys.iter().map(ToString::to_string).collect(),
         slot_format: tegula_sequencer::SLOT_VERSION,
-        entries: entries.iter().map(ToString::to_string).collect(),
-        apis: vec![apis.to_owned()],
+        entries,
+        apis: apis.iter().map(ToString::to_string).collect(),
         limits: tegula_tlog::Limits {
             entry_bytes: tegula_tlog::MAX_ENTRY_LEN as u64,
             batch_entries: 1_000,
             batch_bytes: 4 << 20,
+            attestation_bytes: None,
         },
     }
 }
@@ -117,18 +123,12 @@ impl Log {
         options: Options,
         seed: u64,
     ) -> Self {
-        let takes = |kind: &str| {
-            description
-                .entries
-                .iter()
-                .any(|entry| entry.starts_with(kind))
-        };
         Self {
             inner: Arc::new(Inner {
                 store,
                 log_id: key.full_key_id(),
-                takes_raw: takes("raw"),
-                takes_rekor: takes("hashedrekord/"),
+                entries: description.entries.iter().cloned().collect(),
+                attestation_bytes: description.limits.attestation_bytes,
                 bodies: Bodies::new(options.max_body_bytes),
                 clients: Clients::new(options.client_rate),
                 answers: Answers::new(options.max_answer_bytes),
@@ -150,16 +150,42 @@ impl Log {
         self.inner.store.as_ref()
     }
 
+    /// The number of its tree in Rekor v1's words, which wants one: positive, and the log's own.
+    pub(crate) fn tree_id(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.inner.log_id;
+        (u64::from_be_bytes([a, b, c, d, e, f, g, h]) & (u64::MAX >> 1)).max(1)
+    }
+
     pub(crate) fn log_id(&self) -> &[u8; 32] {
         &self.inner.log_id
     }
 
     pub(crate) fn takes_raw(&self) -> bool {
-        self.inner.takes_raw
+        self.inner.entries.contains("raw")
     }
 
     pub(crate) fn takes_rekor(&self) -> bool {
-        self.inner.takes_rekor
+        !self.takes_raw()
+    }
+
+    /// Whether it takes entries of a kind in a version; and if not, whether it takes others of that kind.
+    pub(crate) fn takes(&self, kind: &str, version: &str) -> Result<(), ApiError> {
+        let entries = &self.inner.entries;
+        if entries.contains(&format!("{kind}/{version}")) {
+            return Ok(());
+        }
+        let of_kind = |entry: &String| entry.split('/').next() == Some(kind);
+        let message = if entries.iter().any(of_kind) {
+            format!("entry kind '{kind}' does not support inserting entries of version '{version}'")
+        } else {
+            format!("entry kind '{kind}' is not enabled for submission on this server")
+        };
+        Err(ApiError::bad_request(message))
+    }
+
+    /// How long an attestation may be that is kept beside the log; 0 where none are.
+    pub(crate) fn attestation_bytes(&self) -> u64 {
+        self.inner.attestation_bytes.unwrap_or(0)
     }
 
     pub(crate) fn options(&self) -> &Options {

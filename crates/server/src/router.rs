@@ -12,7 +12,7 @@ use tracing::{Instrument, info, info_span};
 
 use crate::error::ApiError;
 use crate::log::Log;
-use crate::{read, write};
+use crate::{read, v1, write};
 
 /// Everything that the log answers to, but for its metrics.
 pub fn router(log: Log) -> Router {
@@ -29,6 +29,14 @@ pub fn router(log: Log) -> Router {
         .route(
             "//api/v2/log/entries",
             post(write::entry).fallback(post_only),
+        )
+        .route(
+            "/api/v1/log/entries",
+            post(v1::create).get(v1::by_index).fallback(get_or_post),
+        )
+        .route(
+            "/api/v1/log/entries/{uuid}",
+            get(v1::by_uuid).fallback(get_only),
         )
         .route("/add", post(write::add).fallback(post_only))
         .route("/healthz", get(health).fallback(get_only))
@@ -55,6 +63,13 @@ async fn post_only(method: Method) -> Response {
         return response;
     }
     ApiError::no_method(&method, "POST")
+}
+
+async fn get_or_post(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return post_only(method).await;
+    }
+    ApiError::no_method(&method, "GET or POST")
 }
 
 async fn get_only(method: Method) -> Response {

@@ -129,7 +129,7 @@ pub(crate) async fn authorize(
 ) -> Result<Client, ApiError> {
     let token = token(log, headers).await?;
     let client = Client::of(token, peer, headers, log.options().behind_proxy);
-    log.clients().take(&client, 1)?;
+    log.clients().take_first(&client)?;
     Ok(client)
 }
 

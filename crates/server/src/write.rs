@@ -21,6 +21,7 @@ use crate::clients::{Client, Peer};
 use crate::error::ApiError;
 use crate::log::{Duplicates, Log};
 use crate::tokens::authorize;
+use crate::v1;
 
 /// `POST /api/v2/log/entries`
 pub(crate) async fn entry(
@@ -57,11 +58,11 @@ pub(crate) async fn batch(
     rekor_is_on(&log)?;
     let client = authorize(&log, &headers, peer.map(|peer| peer.0)).await?;
     let body = log.bodies().read(body, MAX_BODY).await?;
-    let requests = body.bytes.clone();
-    // A thousand verifications take tenths of a second: not on a thread that others wait for.
+    // A thousand verifications take tenths of a second: not on a thread that others wait for. The body's room is free when they are done, and
+    // not when the client has gone.
     let charged = log.clone();
     let verified =
-        tokio::task::spawn_blocking(move || verified_batch(&requests, &charged, &client))
+        tokio::task::spawn_blocking(move || verified_batch(&body.bytes, &charged, &client))
             .await
             .map_err(|error| ApiError::unavailable(error.to_string()))??;
     let bodies: Vec<Bytes> = verified.iter().flatten().cloned().collect();
@@ -95,6 +96,11 @@ pub(crate) async fn add(
     if !log.takes_raw() {
         let message = "this log takes no raw entries: its log.json does not name the kind raw";
         return Err(ApiError::new(StatusCode::NOT_FOUND, message));
+    }
+    if log.options().allowed_keys.are_named() {
+        let message =
+            "this log takes entries that named keys have signed, and raw ones have no signatures";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, message));
     }
     authorize(&log, &headers, peer.map(|peer| peer.0)).await?;
     let body = log.bodies().read(body, tegula_tlog::MAX_ENTRY_LEN).await?;
@@ -150,11 +156,23 @@ impl<'de: 'a, 'a> Visitor<'de> for CountedVisitor<'a> {
     }
 }
 
+/// What is logged of a request.
 fn verified(request: &[u8], allowed: &AllowedKeys) -> Result<Entry, ApiError> {
-    let proposed = parse_request(request)?;
-    // Before the work of verifying: for keys that are not allowed it is in vain.
-    allowed.check(&proposed)?;
-    Ok(proposed.verify()?)
+    let entry = parse_request(request)?.verify()?;
+    allowed.check(&entry)?;
+    Ok(entry)
+}
+
+/// Whether it names its kind, as Rekor v1's proposed entries do.
+fn is_v1(request: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "apiVersion")]
+        _version: IgnoredAny,
+        #[serde(rename = "kind")]
+        _kind: IgnoredAny,
+    }
+    serde_json::from_slice::<Named>(request).is_ok()
 }
 
 /// The bodies of a batch of requests, or for each why it is refused.
@@ -175,10 +193,15 @@ fn verified_batch(
         )));
     }
     // One was taken before it was read.
-    log.clients().take(client, count - 1)?;
+    log.clients().take_rest(client, count)?;
     let allowed = &log.options().allowed_keys;
     let verified = first.iter().map(|request| {
-        let entry = verified(request.get().as_bytes(), allowed);
+        let request = request.get().as_bytes();
+        let entry = if is_v1(request) {
+            v1::verified(request, log)
+        } else {
+            verified(request, allowed)
+        };
         entry
             .map(|entry| Bytes::from(entry.into_body()))
             .map_err(ApiError::into_message)
@@ -186,7 +209,7 @@ fn verified_batch(
     Ok(verified.collect())
 }
 
-fn rekor_is_on(log: &Log) -> Result<(), ApiError> {
+pub(crate) fn rekor_is_on(log: &Log) -> Result<(), ApiError> {
     if log.takes_rekor() {
         return Ok(());
     }
@@ -194,7 +217,7 @@ fn rekor_is_on(log: &Log) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::NOT_FOUND, message))
 }
 
-fn mark_duplicate(response: &mut Response, receipt: &Receipt) {
+pub(crate) fn mark_duplicate(response: &mut Response, receipt: &Receipt) {
     if receipt.duplicate {
         let index = HeaderValue::from(receipt.index.get());
         response.headers_mut().insert("x-log-index", index);

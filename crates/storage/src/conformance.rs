@@ -21,6 +21,7 @@
     reason = "a suite of tests: it fails by panicking, and takes what it checks"
 )]
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::Store;
@@ -32,6 +33,24 @@ mod slots;
 /// One store that is new and empty, seen by as many processes as there are handles.
 pub type Handles = Vec<Arc<dyn Store>>;
 
+/// In which order a store lists: see [`Store::list`].
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// By the bytes of whole paths.
+    Bytes,
+    /// Directory by directory.
+    Segments,
+}
+
+impl Order {
+    fn compare(self, a: &str, b: &str) -> Ordering {
+        match self {
+            Self::Bytes => a.cmp(b),
+            Self::Segments => a.split('/').cmp(b.split('/')),
+        }
+    }
+}
+
 /// Runs the whole suite; `make` gives a new, empty store each time it is called.
 ///
 /// # Panics
@@ -42,7 +61,7 @@ pub type Handles = Vec<Arc<dyn Store>>;
     reason = "it is awaited by a test, on the test's own thread"
 )]
 pub async fn run(make: impl AsyncFn() -> Handles) {
-    run_without_floor(&make).await;
+    run_without_floor(&make, Order::Bytes).await;
     objects::never_through_an_object(make().await).await;
     objects::removed_above(make().await).await;
     objects::synced(make().await).await;
@@ -61,7 +80,7 @@ pub async fn run(make: impl AsyncFn() -> Handles) {
     clippy::future_not_send,
     reason = "it is awaited by a test, on the test's own thread"
 )]
-pub async fn run_without_floor(make: &impl AsyncFn() -> Handles) {
+pub async fn run_without_floor(make: &impl AsyncFn() -> Handles, order: Order) {
     let make = async || {
         let handles = make().await;
         assert!(!handles.is_empty(), "a store has at least one handle");
@@ -71,7 +90,7 @@ pub async fn run_without_floor(make: &impl AsyncFn() -> Handles) {
     objects::many(make().await).await;
     objects::replaced(make().await).await;
     objects::removed(make().await).await;
-    objects::listed(make().await).await;
+    objects::listed(make().await, order).await;
     objects::limits(make().await).await;
     objects::clean(make().await).await;
     slots::taken_once(make().await).await;

@@ -369,19 +369,45 @@ impl S3 {
         max_len: usize,
     ) -> Result<Option<Object>, StoreError> {
         let _turn = self.turn(&self.inner.asked.reads).await;
+        // The SDK's own limits end where the answer begins: one that stops in the midst would be waited for for ever.
+        let limit = self.inner.options.request_time;
+        let got = tokio::time::timeout(limit, self.get_whole(bucket, key, head, max_len)).await;
+        got.unwrap_or_else(|_elapsed| {
+            let limit = limit.as_secs_f64();
+            Err(StoreError::refused(format!(
+                "{key}: no whole answer within {limit} s"
+            )))
+        })
+    }
+
+    async fn get_whole(
+        &self,
+        bucket: &str,
+        key: &str,
+        head: Option<usize>,
+        max_len: usize,
+    ) -> Result<Option<Object>, StoreError> {
+        let get = |range: Option<String>| {
+            let request = self.inner.client.get_object().bucket(bucket).key(key);
+            request.set_range(range).send()
+        };
         let range = head.map(|len| format!("bytes=0-{}", len - 1));
-        let request = self.inner.client.get_object().bucket(bucket).key(key);
-        let sent = request.set_range(range).send().await;
-        let mut answer = match outcome(sent, key, Said::Read) {
+        let mut answered = outcome(get(range).await, key, Said::Read);
+        if matches!(answered, Outcome::NoRange) {
+            // An empty object has no range.
+            answered = outcome(get(None).await, key, Said::Read);
+        }
+        let mut answer = match answered {
             Outcome::Done(answer) => answer,
             Outcome::Absent | Outcome::Precondition => return Ok(None),
-            // An empty object has no range.
             Outcome::NoRange => {
-                return Box::pin(self.get_once(bucket, key, None, max_len)).await;
+                return Err(StoreError::refused(format!("{key} was answered strangely")));
             }
             Outcome::Failed(error) => return Err(error),
         };
-        let tag = answer.e_tag.take().unwrap_or_default();
+        // What has no version could be replaced by whoever has not read it.
+        let tag = answer.e_tag.take().filter(|tag| !tag.is_empty());
+        let tag = tag.ok_or_else(|| StoreError::invalid(format!("{key} has no ETag")))?;
         let mut bytes = BytesMut::new();
         while let Some(chunk) = answer.body.next().await {
             let chunk = chunk.map_err(|error| {

@@ -85,8 +85,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Removes an object; where there is none, it has nothing to do.
     async fn remove(&self, path: &ObjectPath) -> Result<(), StoreError>;
 
-    /// At most `limit` paths in `root` that begin with `prefix`, a text of any form, and sort
-    /// after `after`, in ascending order of their bytes.
+    /// At most `limit` paths in `root` that begin with `prefix`, a text of any form, and come after `after`, in order: ascending by their bytes; or,
+    /// in buckets of stores that list directory by directory, by the bytes of their segments, one after the other (`a/b` before `a-b`), where
+    /// `after` has to be a path that was listed or that is in the prefix's own directory.
     ///
     /// Every object that is there throughout the call is seen; one that comes or goes meanwhile
     /// may be.

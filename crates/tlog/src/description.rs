@@ -16,7 +16,7 @@ pub struct LogDescription {
     pub slot_format: u8,
     /// Kinds of entries that are accepted, as `<kind>/<version>`, or `raw`.
     pub entries: Vec<String>,
-    /// Write interfaces: `rekor/v2`, `add`.
+    /// Write interfaces: `rekor/v1`, `rekor/v2`, `add`.
     pub apis: Vec<String>,
     /// What one upload may hold.
     pub limits: Limits,
@@ -32,6 +32,9 @@ pub struct Limits {
     pub batch_entries: u64,
     /// Bytes of a batch.
     pub batch_bytes: u64,
+    /// Bytes of an attestation that is kept beside the log; where it is not there, none are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation_bytes: Option<u64>,
 }
 
 /// Why bytes are not a description.

@@ -301,6 +301,7 @@ fn damaged_descriptions_are_refused_or_say_what_they_say() {
             entry_bytes: 65_535,
             batch_entries: 1_000,
             batch_bytes: 4 << 20,
+            attestation_bytes: None,
         },
     }
     .to_json();

@@ -96,11 +96,9 @@ impl Settings {
         for key in &keys {
             match key {
                 KeySource::Env(name) => drop(given.0.remove(name)),
-                KeySource::File(path) => {
-                    let reason = format!(
-                        "{} is a file, expected kms:KEY, secret:NAME, ssm:NAME or env:NAME",
-                        path.display()
-                    );
+                // It may be the key itself, and not a file's name: it is not told.
+                KeySource::File(_) => {
+                    let reason = "one is none of kms:KEY, secret:NAME, ssm:NAME or env:NAME";
                     return Err(wrong("TEGULA_KEYS", &reason));
                 }
                 KeySource::Kms(_) | KeySource::Secret(_) | KeySource::Ssm(_) => {}
@@ -112,7 +110,15 @@ impl Settings {
                 format!("{store} says no private=s3://BUCKET[/PREFIX], the place for slots");
             return Err(wrong("TEGULA_STORE", &reason));
         }
-        let allowed = given.take("TEGULA_ALLOWED_KEYS").unwrap_or_default();
+        let allowed = given.take("TEGULA_ALLOWED_KEYS");
+        // White space is not nobody: it would be everybody.
+        if allowed
+            .as_deref()
+            .is_some_and(|keys| keys.trim().is_empty())
+        {
+            return Err(wrong("TEGULA_ALLOWED_KEYS", &"names no key"));
+        }
+        let allowed = allowed.unwrap_or_default();
         let allowed = allowed.split_whitespace().map(KeyHash::from_str);
         let allowed: Vec<_> = allowed
             .collect::<Result<_, _>>()
@@ -150,6 +156,9 @@ impl Settings {
         }
         if settings.check_rounds == 0 {
             return Err(wrong("TEGULA_CHECK_ROUNDS", &"0, expected at least 1"));
+        }
+        if given.0.get("TEGULA_ISSUERS").is_some_and(String::is_empty) {
+            given.0.remove("TEGULA_ISSUERS");
         }
         match given.0.into_keys().next() {
             Some(unknown) => Err(wrong(&unknown, &"is not a setting of this function")),
@@ -274,7 +283,11 @@ mod tests {
             ("TEGULA_STORE", "s3://log", "says no private="),
             ("TEGULA_ORIGIN", "", "TEGULA_ORIGIN: is missing"),
             ("TEGULA_KEYS", "", "TEGULA_KEYS: is missing"),
-            ("TEGULA_KEYS", "log.pem", "TEGULA_KEYS: log.pem is a file"),
+            (
+                "TEGULA_KEYS",
+                "log.pem",
+                "TEGULA_KEYS: one is none of kms:KEY",
+            ),
             ("TEGULA_KEYS", "kms:", "\"kms:\" is not a key"),
             (
                 "TEGULA_WRITERS",
@@ -299,6 +312,11 @@ mod tests {
             ("TEGULA_CHECK_ROUNDS", "0", "expected at least 1"),
             ("TEGULA_WRITERS", "oidc", "TEGULA_ISSUERS: is missing"),
             ("TEGULA_ISSUERS", "[]", "TEGULA_ISSUERS: is not a setting"),
+            (
+                "TEGULA_ALLOWED_KEYS",
+                " ",
+                "TEGULA_ALLOWED_KEYS: names no key",
+            ),
             (
                 "TEGULA_ALLOWED_KEYS",
                 "ab",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use lambda_http::lambda_runtime::LambdaEvent;
@@ -103,6 +104,8 @@ impl Function {
         let rest = tokio::time::timeout(Duration::from_millis(left), open.sequencer.rest());
         if rest.await.is_err() {
             warn!("the time of the function ends before what it began has ended");
+            // Whatever it waits for may never come: the next request begins with another one.
+            self.leave(&open).await;
         }
         if upload {
             self.tell(&open, begun);
@@ -133,7 +136,19 @@ impl Function {
         {
             return Ok(Arc::clone(open));
         }
+        // One that has stopped has a task that waits, and all that it knows.
+        if let Some(stopped) = open.take() {
+            stopped.sequencer.close().await;
+        }
         Ok(Arc::clone(open.insert(Arc::new(self.open().await?))))
+    }
+
+    /// Forgets a log that is held up, unless that was done already.
+    async fn leave(&self, held_up: &Arc<Open>) {
+        let mut open = self.open.lock().await;
+        if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, held_up)) {
+            *open = None;
+        }
     }
 
     async fn open(&self) -> Result<Open, String> {
@@ -223,14 +238,33 @@ impl Function {
     }
 }
 
-/// An event that is a request of the API.
-fn checked(event: Value) -> Result<LambdaRequest, String> {
+/// An event that is a request of the API. What the library would end the process for is refused here, or of no use.
+fn checked(mut event: Value) -> Result<LambdaRequest, String> {
     let encoded = event.get("isBase64Encoded").and_then(Value::as_bool);
     let body = event.get("body").and_then(Value::as_str);
     if let Some(body) = body.filter(|_| encoded == Some(true))
         && let Err(error) = STANDARD.decode(body)
     {
         return Err(format!("the body is not base64: {error}"));
+    }
+    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (path, query) = (text("rawPath"), text("rawQueryString"));
+    let asked = format!("{path}?{query}");
+    if !path.starts_with('/') || asked.parse::<PathAndQuery>().is_err() {
+        let asked: String = asked.chars().take(200).collect();
+        return Err(format!("{asked:?} is not a path with a query"));
+    }
+    // No route asks for whom the client took this to be.
+    if let Some(headers) = event.get_mut("headers").and_then(Value::as_object_mut) {
+        headers.retain(|name, _| {
+            !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("x-forwarded-proto")
+        });
+    }
+    if let Some(context) = event
+        .get_mut("requestContext")
+        .and_then(Value::as_object_mut)
+    {
+        context.remove("domainName");
     }
     serde_json::from_value(event).map_err(|error| format!("this is no request of the API: {error}"))
 }

@@ -91,6 +91,28 @@ async fn an_upload_has_its_proof() {
     );
 }
 
+/// Each of these would end the library's process.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn strange_events_are_answered() {
+    let stand_in = made(true).await;
+    let mut upload = Function::start("upload", &stand_in, &[]).await;
+    let strange: [(&str, &str, u64); 4] = [
+        ("/rawQueryString", "x=<\"> y", 400),
+        ("/rawPath", "add", 400),
+        ("/headers/host", "a b", 200),
+        ("/headers/x-forwarded-proto", "<", 200),
+    ];
+    for (at, what, expected) in strange {
+        let mut asked = request("POST", "/add", b"entry");
+        let (parent, name) = at.rsplit_once('/').unwrap();
+        asked.pointer_mut(parent).unwrap()[name] = what.into();
+        let answered = upload.invoke(asked).await;
+        assert_eq!(answer(&answered).unwrap().0, expected, "{at}: {answered:?}");
+    }
+    assert_eq!(ask(&mut upload, "POST", "/add", b"entry").await.0, 200);
+}
+
 /// Of the keys that are named alone.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by tests/functions/run, with the binaries"]

@@ -37,6 +37,7 @@ pub(crate) fn description(kind: &str, api: &str) -> LogDescription {
             entry_bytes: 65_535,
             batch_entries: 1_000,
             batch_bytes: 4 << 20,
+            attestation_bytes: None,
         },
     }
 }

@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use clap::ValueEnum;
 use tegula_entries::{
-    Digest, DigestAlgorithm, Ed25519Form, EntryError, KeyDetails, Verifier, artifact_digests,
-    ed25519_form, hashedrekord_proposed_v1, hashedrekord_request, parse_proposed_v1, parse_request,
-    raw_entry,
+    Digest, DigestAlgorithm, Ed25519Form, EntryError, Files, Format, KeyDetails, Verifier,
+    artifact_digests, ed25519_form, hashedrekord_proposed_v1, hashedrekord_request,
+    parse_proposed_v1, parse_request, raw_entry,
 };
 
 use crate::exit::CliError;
@@ -36,36 +36,41 @@ pub(crate) struct EntryArgs {
     #[arg(long, value_name = "FILE")]
     signature: Vec<PathBuf>,
 
-    /// The public key or certificate that the signatures verify with, PEM or DER
-    #[arg(long, value_name = "FILE")]
-    public_key: Option<PathBuf>,
+    /// The public key or certificate that the signatures verify with; may be given several times for an envelope with several signatures. For
+    /// tuf, the root
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    public_key: Vec<PathBuf>,
 
-    /// The form of the signature and the key
-    #[arg(long, value_name = "FORMAT", default_value = "x509")]
-    pki_format: PkiFormat,
+    /// The format of the signature and the key: pgp, minisign, ssh or x509; by what they look like unless it is given
+    #[arg(long, value_name = "FORMAT")]
+    pki_format: Option<Format>,
 
-    /// The kind of entry: hashedrekord, followed by :VERSION if that matters, or raw
-    #[arg(long = "type", value_name = "KIND", default_value = "hashedrekord")]
-    kind: EntryType,
+    /// The kind of entry, followed by :VERSION if that matters: hashedrekord, rekord, intoto, dsse, cose, rpm, alpine, jar, helm, tuf, rfc3161 or
+    /// raw. By what the files look like unless it is given: hashedrekord, or for other keys rekord, where nothing else fits
+    #[arg(long = "type", value_name = "KIND")]
+    kind: Option<EntryType>,
+
+    /// What a COSE message signs beside its payload, in base64
+    #[arg(long, value_name = "BASE64")]
+    aad: Option<String>,
 
     /// A request that is ready, in JSON; may be given several times
     #[arg(long, value_name = "FILE")]
     entry: Vec<PathBuf>,
 }
 
-#[derive(Copy, Clone, Debug, ValueEnum)]
-enum PkiFormat {
-    /// Keys and certificates of X.509
-    X509,
-}
-
 /// A kind of entry, and its version where that matters.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum EntryType {
     Hashedrekord,
     HashedrekordV001,
     HashedrekordV002,
     Raw,
+    /// Any other of Rekor's.
+    Other {
+        kind: &'static str,
+        version: Option<String>,
+    },
 }
 
 impl FromStr for EntryType {
@@ -77,9 +82,27 @@ impl FromStr for EntryType {
             "hashedrekord:0.0.1" => Ok(Self::HashedrekordV001),
             "hashedrekord:0.0.2" => Ok(Self::HashedrekordV002),
             "raw" => Ok(Self::Raw),
-            _ => Err(format!(
-                "{text:?} is not hashedrekord, hashedrekord:0.0.1, hashedrekord:0.0.2 or raw"
-            )),
+            _ => {
+                let (name, version) = match text.split_once(':') {
+                    Some((name, version)) => (name, Some(version)),
+                    None => (text, None),
+                };
+                let known = OTHER_KINDS.iter().find(|(kind, versions)| {
+                    *kind == name && version.is_none_or(|version| versions.contains(&version))
+                });
+                let (kind, _) = known.ok_or_else(|| {
+                    let kinds = OTHER_KINDS
+                        .map(|(kind, versions)| format!("{kind}[:{}]", versions.join("|")));
+                    format!(
+                        "{text:?} is not hashedrekord[:0.0.1|0.0.2], {} or raw",
+                        kinds.join(", ")
+                    )
+                })?;
+                Ok(Self::Other {
+                    kind,
+                    version: version.map(str::to_owned),
+                })
+            }
         }
     }
 }
@@ -89,7 +112,6 @@ impl FromStr for EntryType {
 pub(crate) struct Subject {
     /// As the user wrote it.
     pub(crate) name: String,
-    kind: EntryType,
     what: What,
 }
 
@@ -97,11 +119,22 @@ pub(crate) struct Subject {
 enum What {
     Signed {
         artifact: Artifact,
-        signature: PathBuf,
-        verifier: Verifier,
+        /// Where the user says that it is.
+        signature: Option<PathBuf>,
+        by: Arc<By>,
     },
     Raw(PathBuf),
     Ready(PathBuf),
+}
+
+/// What is said of all signatures.
+#[derive(Debug)]
+struct By {
+    kind: Option<EntryType>,
+    format: Option<Format>,
+    /// By the names of their files.
+    keys: Vec<(PathBuf, Vec<u8>)>,
+    aad: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
@@ -114,15 +147,18 @@ enum Artifact {
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) name: String,
-    /// What to send to a log; `None` for what today's interface does not take.
-    pub(crate) payload: Option<Payload>,
+    /// What to send to a log.
+    pub(crate) payload: Payload,
     /// The bytes of the leaf, in each form that it may have.
     pub(crate) bodies: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
+    /// As Rekor v2 asks.
     Request(String),
+    /// As Rekor v1 proposes.
+    Proposed(String),
     Raw(Bytes),
 }
 
@@ -135,7 +171,6 @@ impl EntryArgs {
 
     /// All that is named, in the order of the command line. Only the key is read.
     pub(crate) fn subjects(&self) -> Result<Vec<Subject>, CliError> {
-        let PkiFormat::X509 = self.pki_format;
         self.check_stdin()?;
         if self.is_empty() {
             return Err(CliError::usage(
@@ -144,7 +179,7 @@ impl EntryArgs {
         }
         let artifacts: Vec<&PathBuf> = self.files.iter().chain(&self.artifact).collect();
         let mut subjects = Vec::new();
-        if self.kind == EntryType::Raw {
+        if self.kind == Some(EntryType::Raw) {
             if self.artifact_hash.is_some() || !self.signature.is_empty() {
                 return Err(CliError::usage(
                     "a raw entry is a file, without --artifact-hash and --signature",
@@ -154,7 +189,7 @@ impl EntryArgs {
             subjects.extend(artifacts.iter().map(raw));
         } else if !artifacts.is_empty() || self.artifact_hash.is_some() {
             subjects.extend(self.signed(&artifacts)?);
-        } else if self.public_key.is_some() || !self.signature.is_empty() {
+        } else if !self.public_key.is_empty() || !self.signature.is_empty() {
             return Err(CliError::usage(
                 "--entry holds its own signature and key, without --signature and --public-key",
             ));
@@ -165,10 +200,7 @@ impl EntryArgs {
     }
 
     fn signed(&self, artifacts: &[&PathBuf]) -> Result<Vec<Subject>, CliError> {
-        let key = self.public_key.as_deref().ok_or_else(|| {
-            CliError::usage("--public-key must be given: the key or certificate of the signature")
-        })?;
-        let verifier = read_verifier(key)?;
+        let by = Arc::new(self.by(artifacts)?);
         let hash = self
             .artifact_hash
             .as_deref()
@@ -181,44 +213,77 @@ impl EntryArgs {
                 self.signature.len()
             )));
         }
-        let mut signatures = self.signature.iter();
+        let mut signatures = self.signature.iter().cloned();
         let mut subjects = Vec::with_capacity(named);
         for path in artifacts {
-            let signature = match signatures.next() {
-                Some(path) => path.clone(),
-                None if is_stdin(path) => {
-                    return Err(CliError::usage(
-                        "the artifact is standard input: --signature must be given",
-                    ));
-                }
-                None => beside(path),
-            };
+            let signature = signatures.next();
+            if signature.is_none() && is_stdin(path) && by.is_hashed() {
+                return Err(CliError::usage(
+                    "the artifact is standard input: --signature must be given",
+                ));
+            }
             let what = What::Signed {
                 artifact: Artifact::File((*path).clone()),
                 signature,
-                verifier: verifier.clone(),
+                by: Arc::clone(&by),
             };
             subjects.push(self.subject(&path.display(), what));
         }
         if let Some(digest) = hash {
+            if !by.is_hashed() {
+                return Err(CliError::usage("--artifact-hash is for hashedrekord alone"));
+            }
             let signature = signatures
                 .next()
                 .ok_or_else(|| CliError::usage("--artifact-hash needs --signature"))?;
             let name = digest.to_string();
             let what = What::Signed {
                 artifact: Artifact::Digest(digest),
-                signature: signature.clone(),
-                verifier,
+                signature: Some(signature),
+                by,
             };
             subjects.push(self.subject(&name, what));
         }
         Ok(subjects)
     }
 
+    fn by(&self, artifacts: &[&PathBuf]) -> Result<By, CliError> {
+        let by = By {
+            kind: self.kind.clone(),
+            format: self.pki_format,
+            keys: self
+                .public_key
+                .iter()
+                .map(|path| Ok((path.clone(), read_small(path)?)))
+                .collect::<Result<_, CliError>>()?,
+            aad: self.aad.as_deref().map(parse_aad).transpose()?,
+        };
+        let holds_its_key = match &by.kind {
+            Some(EntryType::Other { kind, .. }) => matches!(*kind, "jar" | "rfc3161"),
+            Some(_) => false,
+            None => artifacts.iter().all(|path| {
+                let begin = read_begin(path, 8).unwrap_or_default();
+                !is_stdin(path)
+                    && matches!(
+                        begin.as_slice(),
+                        [b'P', b'K', 3, 4, ..] | [0x30, 0x80.., ..]
+                    )
+            }),
+        };
+        if by.keys.is_empty() && !holds_its_key {
+            return Err(CliError::usage(
+                "--public-key must be given: the key or certificate of the signature",
+            ));
+        }
+        if by.is_hashed() {
+            by.verifier()?;
+        }
+        Ok(by)
+    }
+
     fn subject(&self, name: &dyn ToString, what: What) -> Subject {
         Subject {
             name: name.to_string(),
-            kind: self.kind,
             what,
         }
     }
@@ -249,11 +314,11 @@ impl Subject {
             What::Signed {
                 artifact,
                 signature,
-                verifier,
-            } => signed_entry(self.kind, &artifact, &signature, &verifier)?,
+                by,
+            } => by.entry(&artifact, signature.as_deref())?,
             What::Raw(path) => {
                 let body = raw_entry(read_small(&path)?)?.into_body();
-                (Some(Payload::Raw(body.clone().into())), vec![body])
+                (Payload::Raw(body.clone().into()), vec![body])
             }
             What::Ready(path) => ready_entry(&path)?,
         };
@@ -265,10 +330,136 @@ impl Subject {
     }
 }
 
-type Leaves = (Option<Payload>, Vec<Vec<u8>>);
+type Leaves = (Payload, Vec<Vec<u8>>);
+
+impl By {
+    /// Whether the entry is a `hashedrekord` for sure.
+    fn is_hashed(&self) -> bool {
+        match &self.kind {
+            Some(EntryType::Other { .. } | EntryType::Raw) => false,
+            Some(_) => true,
+            None => {
+                let keys = self.keys.iter().map(|(_, key)| key.clone()).collect();
+                let files = Files {
+                    public_keys: keys,
+                    ..Files::default()
+                };
+                let x509 = self
+                    .format
+                    .or_else(|| files.format())
+                    .is_none_or(|format| format == Format::X509);
+                x509 && self.keys.len() == 1 && self.aad.is_none()
+            }
+        }
+    }
+
+    /// The one key of a `hashedrekord`.
+    fn verifier(&self) -> Result<Verifier, CliError> {
+        let [(path, key)] = self.keys.as_slice() else {
+            return Err(CliError::usage(format!(
+                "{} keys, but a hashedrekord has one signature",
+                self.keys.len()
+            )));
+        };
+        if let Some(format) = self.format.filter(|format| *format != Format::X509) {
+            return Err(CliError::usage(format!(
+                "a hashedrekord has a key of the format x509, not {format}: --type rekord has others"
+            )));
+        }
+        Verifier::from_pem_or_der(key)
+            .map_err(|error| CliError::usage(error).about(&path.display().to_string()))
+    }
+
+    fn entry(&self, artifact: &Artifact, signature: Option<&Path>) -> Result<Leaves, CliError> {
+        let path = match artifact {
+            Artifact::Digest(_) => None,
+            Artifact::File(path) => Some(path.as_path()),
+        };
+        let (kind, version) = match (&self.kind, path) {
+            (Some(EntryType::Other { kind, version }), _) => (*kind, version.as_deref()),
+            (None, Some(path)) if !is_stdin(path) => match self.guess(path, signature)? {
+                Some(kind) => (kind, None),
+                None => return self.hashed(artifact, signature),
+            },
+            _ => return self.hashed(artifact, signature),
+        };
+        let path =
+            path.ok_or_else(|| CliError::usage("--artifact-hash is for hashedrekord alone"))?;
+        let files = self.files(kind, path, signature)?;
+        let proposed = files.compose(kind, version, self.format)?;
+        let body = parse_proposed_v1(proposed.as_bytes())?
+            .verify()?
+            .into_body();
+        Ok((Payload::Proposed(proposed), vec![body]))
+    }
+
+    /// What the files look like, from their beginnings.
+    fn guess(
+        &self,
+        artifact: &Path,
+        signature: Option<&Path>,
+    ) -> Result<Option<&'static str>, CliError> {
+        let signature = match signature {
+            Some(path) => Some(path.to_owned()),
+            None => besides(artifact).find(|path| path.exists()),
+        };
+        let files = Files {
+            artifact: read_begin(artifact, MAX_ARTIFACT)
+                .map_err(|error| io_error(artifact, &error))?,
+            signature: signature.map(|path| read_small(&path)).transpose()?,
+            public_keys: self.keys.iter().map(|(_, key)| key.clone()).collect(),
+            aad: self.aad.clone(),
+        };
+        Ok(files.kind())
+    }
+
+    fn files(
+        &self,
+        kind: &str,
+        artifact: &Path,
+        signature: Option<&Path>,
+    ) -> Result<Files, CliError> {
+        let read =
+            read_capped(artifact, MAX_ARTIFACT).map_err(|error| io_error(artifact, &error))?;
+        let bytes = read.ok_or_else(|| {
+            CliError::usage(format!(
+                "it is larger than {MAX_ARTIFACT} bytes, which is what a log takes of an entry of kind {kind}"
+            ))
+        })?;
+        let signature = match signature {
+            Some(path) => Some(path.to_owned()),
+            None if kind == "rekord" => {
+                let found = besides(artifact).find(|path| path.exists());
+                Some(found.unwrap_or_else(|| beside(artifact, "sig")))
+            }
+            None => None,
+        };
+        Ok(Files {
+            artifact: bytes,
+            signature: signature.map(|path| read_small(&path)).transpose()?,
+            public_keys: self.keys.iter().map(|(_, key)| key.clone()).collect(),
+            aad: self.aad.clone(),
+        })
+    }
+
+    fn hashed(&self, artifact: &Artifact, signature: Option<&Path>) -> Result<Leaves, CliError> {
+        if self.aad.is_some() {
+            return Err(CliError::usage("--aad is for cose alone"));
+        }
+        let signature = match (signature, artifact) {
+            (Some(path), _) => path.to_owned(),
+            (None, Artifact::File(path)) => beside(path, "sig"),
+            (None, Artifact::Digest(_)) => {
+                return Err(CliError::usage("--artifact-hash needs --signature"));
+            }
+        };
+        let kind = self.kind.as_ref().unwrap_or(&EntryType::Hashedrekord);
+        signed_entry(kind, artifact, &signature, &self.verifier()?)
+    }
+}
 
 fn signed_entry(
-    kind: EntryType,
+    kind: &EntryType,
     artifact: &Artifact,
     signature: &Path,
     verifier: &Verifier,
@@ -284,22 +475,23 @@ fn signed_entry(
             artifact, &signature, verifier,
         )));
     }
-    let request = hashedrekord_request(&digest, &signature, verifier)?;
-    let mut bodies = Vec::new();
-    if kind != EntryType::HashedrekordV001 {
-        bodies.push(parse_request(request.as_bytes())?.verify()?.into_body());
+    let proposed = hashedrekord_proposed_v1(&digest, &signature, verifier);
+    if *kind == EntryType::HashedrekordV001 {
+        let proposed = proposed?;
+        let body = proposed.clone().into_bytes();
+        return Ok((Payload::Proposed(proposed), vec![body]));
     }
-    if kind != EntryType::HashedrekordV002 {
-        let body = hashedrekord_proposed_v1(&digest, &signature, verifier);
-        match body {
+    let request = hashedrekord_request(&digest, &signature, verifier)?;
+    let mut bodies = vec![parse_request(request.as_bytes())?.verify()?.into_body()];
+    if *kind != EntryType::HashedrekordV002 {
+        match proposed {
             Ok(body) => bodies.push(body.into_bytes()),
             // The older form takes more room. Where only the newer one fits, there is no other.
-            Err(EntryError::TooLong { .. }) if !bodies.is_empty() => {}
+            Err(EntryError::TooLong { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let payload = (kind != EntryType::HashedrekordV001).then_some(Payload::Request(request));
-    Ok((payload, bodies))
+    Ok((Payload::Request(request), bodies))
 }
 
 fn ready_entry(path: &Path) -> Result<Leaves, CliError> {
@@ -309,13 +501,23 @@ fn ready_entry(path: &Path) -> Result<Leaves, CliError> {
     match parse_request(text.as_bytes()) {
         Ok(proposed) => {
             let body = proposed.verify()?.into_body();
-            Ok((Some(Payload::Request(text)), vec![body]))
+            Ok((Payload::Request(text), vec![body]))
         }
         Err(error) => match parse_proposed_v1(text.as_bytes()) {
-            Ok(proposed) => Ok((None, vec![proposed.verify()?.into_body()])),
+            Ok(proposed) => {
+                let body = proposed.verify()?.into_body();
+                Ok((Payload::Proposed(text), vec![body]))
+            }
+            // What names a kind is meant for that interface.
+            Err(proposed) if names_a_kind(&text) => Err(proposed.into()),
             Err(_neither) => Err(error.into()),
         },
     }
+}
+
+fn names_a_kind(text: &str) -> bool {
+    let value: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    value.is_some_and(|value| value.get("kind").is_some())
 }
 
 /// `openssl` writes signatures as they are, `cosign` in base64.
@@ -361,10 +563,10 @@ fn digest_of(path: &Path, algorithm: DigestAlgorithm) -> io::Result<Digest> {
         .ok_or_else(|| io::Error::other("no digest"))
 }
 
-fn read_verifier(path: &Path) -> Result<Verifier, CliError> {
-    let bytes = read_small(path)?;
-    Verifier::from_pem_or_der(&bytes)
-        .map_err(|error| CliError::usage(error).about(&path.display().to_string()))
+fn parse_aad(text: &str) -> Result<Vec<u8>, CliError> {
+    STANDARD
+        .decode(text)
+        .map_err(|error| CliError::usage(format!("--aad {text:?} is not base64: {error}")))
 }
 
 /// `sha256:` and hexadecimal, or hexadecimal whose length says which.
@@ -396,10 +598,18 @@ fn parse_digest(text: &str) -> Result<Digest, CliError> {
 }
 
 /// The file beside an artifact that holds its signature.
-fn beside(artifact: &Path) -> PathBuf {
+fn beside(artifact: &Path, ending: &str) -> PathBuf {
     let mut name = artifact.as_os_str().to_owned();
-    name.push(".sig");
+    name.push(".");
+    name.push(ending);
     name.into()
+}
+
+/// The files beside an artifact that tools write signatures to.
+fn besides(artifact: &Path) -> impl Iterator<Item = PathBuf> + '_ {
+    ["sig", "asc", "minisig"]
+        .into_iter()
+        .map(|ending| beside(artifact, ending))
 }
 
 pub(crate) fn is_stdin(path: &Path) -> bool {
@@ -430,12 +640,34 @@ pub(crate) fn read_capped(path: &Path, max_len: u64) -> io::Result<Option<Vec<u8
     Ok((len <= max_len).then_some(bytes))
 }
 
+/// The first bytes of a file.
+fn read_begin(path: &Path, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(len).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 pub(crate) fn io_error(path: &Path, error: &io::Error) -> CliError {
     CliError::io(format!("{}: {error}", path.display()))
 }
 
 /// A request in JSON is at most twice as long as the longest entry, but for spaces.
 const MAX_SMALL: u64 = 1 << 20;
+/// An artifact that goes to the log in base64, in a request of at most 4 MiB, with room for what is around it.
+const MAX_ARTIFACT: u64 = 3 << 20;
+/// Rekor's other kinds, and their versions.
+const OTHER_KINDS: [(&str, &[&str]); 10] = [
+    ("rekord", &["0.0.1"]),
+    ("intoto", &["0.0.1", "0.0.2"]),
+    ("dsse", &["0.0.1"]),
+    ("cose", &["0.0.1"]),
+    ("rpm", &["0.0.1"]),
+    ("alpine", &["0.0.1"]),
+    ("jar", &["0.0.1"]),
+    ("helm", &["0.0.1"]),
+    ("tuf", &["0.0.1"]),
+    ("rfc3161", &["0.0.1"]),
+];
 /// Up to this size an artifact is read again to find out what is wrong with its signature.
 const MAX_ED25519_ARTIFACT: u64 = 64 << 20;
 

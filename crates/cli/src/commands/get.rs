@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+use tegula_entries::StoredEntry;
+
 use crate::commands::{entry, leaf};
 use crate::context::Context;
 use crate::exit::CliError;
@@ -47,10 +50,23 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     }
     cx.output.line(format!("Index: {}", proven.index));
     cx.output.line(format!("UUID: {}", proven.leaf));
+    let stored = StoredEntry::parse(&body).ok();
+    if let Some(stored) = &stored {
+        cx.output
+            .line(format!("Kind: {} {}", stored.kind(), stored.version()));
+        for (name, text) in stored.facts().lines {
+            cx.output.line(format!("{name}: {text}"));
+        }
+    }
     let parsed = described.get("entry").filter(|entry| !entry.is_null());
-    match parsed {
-        Some(entry) => cx.output.lines(format!("Body: {entry:#}")),
-        None => match str::from_utf8(&body) {
+    match (parsed, stored) {
+        // As rekor-cli does.
+        (Some(entry), Some(stored)) => {
+            let object = json!({stored.object(): entry.get("spec")});
+            cx.output.lines(format!("Body: {object:#}"));
+        }
+        (Some(entry), None) => cx.output.lines(format!("Body: {entry:#}")),
+        (None, _) => match str::from_utf8(&body) {
             Ok(text) => cx.output.line(format!("Body: {text}")),
             Err(_binary) => cx.output.line(format!("Body: {}", body.escape_ascii())),
         },

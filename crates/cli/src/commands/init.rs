@@ -45,6 +45,10 @@ pub(crate) struct LogArgs {
     /// Take any bytes up to 65,535 by POST /add, and no Rekor entries
     #[arg(long)]
     pub(crate) raw: bool,
+
+    /// Keep attestations of up to so many bytes beside the log, which entries of the kinds intoto and cose refer to; Rekor keeps 102400
+    #[arg(long, value_name = "BYTES", conflicts_with = "raw", value_parser = clap::value_parser!(u64).range(1..=4_194_304))]
+    pub(crate) attestations: Option<u64>,
 }
 
 impl LogArgs {
@@ -125,7 +129,8 @@ pub(crate) async fn make(
     let keys = prepare(home, origin, args).await?;
     let entered = home.enter().await?;
     let verifiers: Vec<_> = keys.iter().map(LogKey::verifier).collect();
-    let description = describe(origin, &verifiers, args.raw);
+    let mut description = describe(origin, &verifiers, args.raw);
+    description.limits.attestation_bytes = args.attestations;
     let signers = Signers::new(keys.iter().map(LogKey::signer).collect());
     let made = tegula_sequencer::init(entered.store().as_ref(), &signers, &description).await;
     entered.leave().await?;

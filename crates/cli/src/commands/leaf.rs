@@ -143,15 +143,12 @@ pub(crate) fn body_json(body: &[u8]) -> Value {
     })
 }
 
-/// The signature in an entry, checked again: `None` if the entry is of a kind that has none that is known.
+/// The signature in an entry, checked again: `None` if the entry is of a kind that does not hold what was signed, or of none that is known.
 pub(crate) fn check_signature(body: &[u8]) -> Result<Option<StoredEntry>, CliError> {
     match StoredEntry::parse(body) {
-        Ok(entry) => {
-            entry.verify()?;
-            Ok(Some(entry))
-        }
-        // What says that it is a hashedrekord has to be one.
-        Err(error) if kind(body).as_deref() == Some("hashedrekord") => {
+        Ok(entry) => Ok(entry.verify()?.then_some(entry)),
+        // What says that it is one of Rekor's kinds has to be one.
+        Err(error) if kind(body).is_some_and(|kind| KINDS.contains(&kind.as_str())) => {
             Err(CliError::verification(error))
         }
         Err(_other_kind) => Ok(None),
@@ -166,6 +163,20 @@ fn kind(body: &[u8]) -> Option<String> {
 fn field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     value.get(name)?.as_str()
 }
+
+const KINDS: [&str; 11] = [
+    "hashedrekord",
+    "rekord",
+    "intoto",
+    "dsse",
+    "cose",
+    "rpm",
+    "alpine",
+    "jar",
+    "helm",
+    "tuf",
+    "rfc3161",
+];
 
 #[cfg(test)]
 mod tests {
@@ -204,7 +215,7 @@ mod tests {
             let error = check_signature(bad).unwrap_err();
             assert_eq!(error.exit, crate::exit::Exit::Verification, "{error}");
         }
-        for other in [&b"beta"[..], b"", b"{}", br#"{"kind":"rekord"}"#, b"\xff"] {
+        for other in [&b"beta"[..], b"", b"{}", br#"{"kind":"record"}"#, b"\xff"] {
             assert!(check_signature(other).unwrap().is_none());
         }
     }

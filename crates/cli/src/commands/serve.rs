@@ -53,7 +53,7 @@ pub(crate) struct Args {
     origin: Option<String>,
 
     /// Make no log where none is: a directory that is not mounted is an error, and not a new log
-    #[arg(long, conflicts_with_all = ["ecdsa", "raw"])]
+    #[arg(long, conflicts_with_all = ["attestations", "ecdsa", "raw"])]
     existing: bool,
 
     #[command(flatten)]

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     )]
     token: Option<String>,
 
-    /// Write the log's answer, a `TransparencyLogEntry` of Rekor in JSON, to FILE
+    /// Write the log's answer, a `TransparencyLogEntry` of Rekor in JSON, or for other kinds than hashedrekord a `LogEntry` of Rekor v1, to FILE
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 
@@ -151,21 +151,34 @@ impl Uploader<'_> {
         bodies.truncate(1);
         let body = bodies.pop().unwrap_or_default();
         match payload {
-            Some(Payload::Request(request)) => match self.api.upload(&request).await {
-                Ok(uploaded) => self.check(name, &body, uploaded).await,
-                Err(ApiError::Exists { index: Some(index) }) => {
-                    self.look_up(name, index, leaf_hash(&body), true).await
-                }
-                Err(error) => Err(error.into()),
-            },
-            Some(Payload::Raw(bytes)) => {
+            Payload::Request(request) => {
+                let answer = self.api.upload(&request).await;
+                self.answered(name, &body, answer).await
+            }
+            Payload::Proposed(proposed) => {
+                let answer = self.api.propose(&proposed).await;
+                self.answered(name, &body, answer).await
+            }
+            Payload::Raw(bytes) => {
                 let added = self.api.add(bytes).await?;
                 self.look_up(name, added.index, leaf_hash(&body), added.duplicate)
                     .await
             }
-            None => Err(CliError::usage(
-                "an entry of version 0.0.1 cannot be uploaded through the interface of version 2, expected hashedrekord:0.0.2",
-            )),
+        }
+    }
+
+    async fn answered(
+        &self,
+        name: String,
+        body: &[u8],
+        answer: Result<Uploaded, ApiError>,
+    ) -> Result<Receipt, CliError> {
+        match answer {
+            Ok(uploaded) => self.check(name, body, uploaded).await,
+            Err(ApiError::Exists { index: Some(index) }) => {
+                self.look_up(name, index, leaf_hash(body), true).await
+            }
+            Err(error) => Err(error.into()),
         }
     }
 

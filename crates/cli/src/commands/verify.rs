@@ -151,8 +151,8 @@ enum Signature {
 /// Subjects that are no raw entries were verified before they were looked for.
 fn signature(subject: &Prepared) -> Signature {
     match subject.payload {
-        Some(Payload::Raw(_)) => Signature::Unknown,
-        Some(Payload::Request(_)) | None => Signature::Good,
+        Payload::Raw(_) => Signature::Unknown,
+        Payload::Request(_) | Payload::Proposed(_) => Signature::Good,
     }
 }
 

@@ -42,6 +42,7 @@ fn description() -> LogDescription {
             entry_bytes: 65_535,
             batch_entries: 1000,
             batch_bytes: 4 << 20,
+            attestation_bytes: None,
         },
     }
 }

@@ -74,6 +74,7 @@ impl World {
                 entry_bytes: 65_535,
                 batch_entries: 1000,
                 batch_bytes: 4 << 20,
+                attestation_bytes: None,
             },
         };
         let world = Self {

@@ -63,6 +63,7 @@ impl Served {
                 entry_bytes: 65_535,
                 batch_entries: 1_000,
                 batch_bytes: 4 << 20,
+                attestation_bytes: None,
             },
         };
         let store = Memory::new();

@@ -169,6 +169,21 @@ async fn signatures_of_other_keys_are_refused_where_keys_are_named() {
     }
 }
 
+/// Raw entries have no signatures.
+#[tokio::test]
+async fn where_keys_are_named_no_raw_entries_are_taken() {
+    let options = Options {
+        allowed_keys: AllowedKeys::only(["ab".repeat(32).parse().unwrap()]),
+        ..Options::default()
+    };
+    let log = Served::new(&["raw"], options).await;
+    let message = log.refused("/add", "x", 403, 7).await;
+    assert!(
+        message.ends_with("raw ones have no signatures"),
+        "{message}"
+    );
+}
+
 /// Each entry counts, also in a batch.
 #[tokio::test]
 async fn a_client_may_upload_so_much_a_minute() {
@@ -194,6 +209,10 @@ async fn a_client_may_upload_so_much_a_minute() {
     assert_eq!(ask("192.0.2.1", ENTRIES, request("one")).await, (429, true));
     assert_eq!(ask("192.0.2.2", BATCH, batch()).await, (200, false));
     assert_eq!(ask("192.0.2.2", BATCH, batch()).await, (429, true));
+    // More than there is in a minute takes all of it.
+    let large = || json!({"requests": ["one", "two", "three", "four"].map(request)});
+    assert_eq!(ask("192.0.2.3", BATCH, large()).await, (200, false));
+    assert_eq!(ask("192.0.2.3", ENTRIES, request("one")).await, (429, true));
     // Without a socket, somebody else limits.
     for _ in 0..5 {
         assert_eq!(log.post(ENTRIES, request("one").to_string()).await.0, 201);

@@ -6,6 +6,8 @@ use std::fmt;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+use tracing::warn;
+
 use crate::StoreError;
 
 /// What a request came to.
@@ -50,6 +52,19 @@ impl<T> Outcome<T> {
     }
 }
 
+/// What happened to a request that has no answer.
+fn in_short<E>(error: &SdkError<E, HttpResponse>) -> &'static str {
+    match error {
+        SdkError::ConstructionFailure(_) => "the request could not be made",
+        SdkError::TimeoutError(_) => "the store did not answer in time",
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            "the store did not answer in time"
+        }
+        SdkError::DispatchFailure(_) => "the store could not be reached",
+        _ => "the store's answer could not be read",
+    }
+}
+
 /// Tells answers apart by what may have happened.
 ///
 /// | | read | written |
@@ -84,7 +99,11 @@ where
     }
     let what = match status {
         Some(status) => format!("{key}: status {status} {code}"),
-        None => format!("{key}: {}", DisplayErrorContext(&error)),
+        None => {
+            // Whoever asks the log may read the text; of whom it asked, and as whom, its operator alone.
+            warn!(key, error = %DisplayErrorContext(&error), "the store did not answer");
+            format!("{key}: {}", in_short(&error))
+        }
     };
     let never_happened = match (&error, status) {
         _ if said == Said::Read => true,

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tegula_s3_stand_in::{Asked, Fault, StandIn};
 
 use super::*;
-use crate::conformance;
+use crate::conformance::{self, Order};
 
 fn at(stand_in: &StandIn, more: &str) -> S3 {
     let endpoint = stand_in.endpoint();
@@ -43,7 +43,7 @@ async fn keeps_the_contract() {
         let store = || S3::new(address.parse().unwrap(), keys.clone(), S3Options::default());
         vec![Arc::new(store()) as Arc<dyn Store>, Arc::new(store())]
     };
-    conformance::run_without_floor(&make).await;
+    conformance::run_without_floor(&make, Order::Bytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,6 +203,75 @@ async fn a_store_that_does_not_answer_is_given_up() {
     assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
 }
 
+/// Which the SDK does not limit: it has done its part when the answer begins.
+#[tokio::test]
+async fn an_answer_that_stops_in_the_midst_is_given_up() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            socket.read(&mut asked).await.unwrap();
+            let begun = b"HTTP/1.1 200 OK\r\netag: \"a\"\r\ncontent-length: 10\r\n\r\nhalf";
+            socket.write_all(begun).await.unwrap();
+            held.push(socket);
+        }
+    });
+    let keys = S3Keys {
+        id: "id".to_owned(),
+        secret: "secret".to_owned(),
+        session: None,
+    };
+    let options = S3Options {
+        request_time: Duration::from_millis(300),
+        read_again: 1,
+        ..S3Options::default()
+    };
+    let address = format!("s3://log-public?endpoint={endpoint}")
+        .parse()
+        .unwrap();
+    let store = S3::new(address, keys, options);
+    let read = tokio::time::timeout(Duration::from_secs(20), store.read(&public("checkpoint")));
+    let error = read.await.unwrap().unwrap_err().to_string();
+    assert!(
+        error.contains("checkpoint: no whole answer within 0.3 s"),
+        "{error}"
+    );
+    server.abort();
+}
+
+/// What clients are told says nothing of where the store is.
+#[tokio::test]
+async fn the_stores_address_is_not_told() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let keys = S3Keys {
+        id: "id".to_owned(),
+        secret: "secret".to_owned(),
+        session: None,
+    };
+    let options = S3Options {
+        read_again: 0,
+        ..S3Options::default()
+    };
+    let address = format!("s3://log-public?endpoint=http://127.0.0.1:{port}");
+    let store = S3::new(address.parse().unwrap(), keys, options);
+    let error = store
+        .read(&public("checkpoint"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("checkpoint: the store could not be reached"),
+        "{error}"
+    );
+    assert!(!error.contains(&port.to_string()), "{error}");
+}
+
 #[tokio::test]
 async fn slots_stay() {
     let stand_in = StandIn::start().await;
@@ -360,7 +429,11 @@ async fn a_foreign_store_keeps_the_contract() {
             Arc::new(store(&place)),
         ]
     };
-    conformance::run_without_floor(&make).await;
+    let order = match std::env::var("TEGULA_TEST_S3_ORDER").as_deref() {
+        Ok("segments") => Order::Segments,
+        _ => Order::Bytes,
+    };
+    conformance::run_without_floor(&make, order).await;
 
     made("race").await;
     let handles: Vec<_> = (0..8).map(|_| store("race")).collect();

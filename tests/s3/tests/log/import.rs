@@ -44,6 +44,34 @@ async fn an_imported_log_goes_on() {
     }
 }
 
+/// The slot that an import leaves says its time for ever.
+#[tokio::test]
+async fn a_clock_that_is_off_imports_nothing() {
+    let stand_in = StandIn::start().await;
+    stand_in.say_date("Thu, 01 Jan 2026 00:02:00 GMT");
+    let error = import(&stand_in, 3).await.unwrap_err().to_string();
+    assert!(error.contains("away from the store's"), "{error}");
+    assert!(!stand_in.keys().iter().any(|key| key.contains("wal/")));
+    stand_in.say_date(crate::TODAY);
+    import(&stand_in, 3).await.unwrap();
+}
+
+/// The slot cannot be taken back, so it comes after all that can fail for good.
+#[tokio::test]
+async fn an_import_that_cannot_be_signed_takes_no_slot() {
+    let stand_in = StandIn::start().await;
+    stand_in.say_date(crate::TODAY);
+    let store: Arc<dyn Store> = Arc::new(store(&stand_in));
+    let mut begun = Import::begin(Arc::clone(&store), Arc::new(RealEnv))
+        .await
+        .unwrap();
+    begun.append(&[Pending::new("one".into())]).await.unwrap();
+    let none = begun.finish(&Vec::new().into(), &description(), None).await;
+    none.unwrap_err();
+    assert!(!stand_in.keys().iter().any(|key| key.contains("wal/")));
+    import(&stand_in, 3).await.unwrap();
+}
+
 /// After the slot and before the checkpoint.
 #[tokio::test]
 async fn an_import_that_was_cut_off_is_done_again() {
