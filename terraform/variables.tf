@@ -225,9 +225,14 @@ variable "alarm_topic_arns" {
 }
 
 variable "monthly_budget_usd" {
-  description = "Dollars a month above which the budget alarm tells; null for none."
+  description = "Dollars a month above which the budget alarm tells alarm_topic_arns; null for none."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.monthly_budget_usd == null || length(var.alarm_topic_arns) > 0
+    error_message = "A budget tells a topic: alarm_topic_arns names one at least."
+  }
 }
 
 variable "tags" {

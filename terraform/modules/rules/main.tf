@@ -1,5 +1,5 @@
-# What may be done to the log's objects, and how long answers are kept: the logic of the module, without a provider, so that it can be tested
-# anywhere. tests/terraform carries the same documents out on a stand-in.
+# What may be done to the log's objects, how long answers are kept, and what alarms are about (alarms.tf): the logic of the module, without a
+# provider, so that it can be tested anywhere. tests/terraform carries the same documents out on a stand-in.
 
 locals {
   public  = "arn:${var.partition}:s3:::${var.public_bucket}"

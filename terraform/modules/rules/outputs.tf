@@ -38,3 +38,23 @@ output "routes" {
   description = "Routes of the HTTP API."
   value       = local.routes
 }
+
+output "alarms" {
+  description = "Alarms, by their names."
+  value = {
+    for name, alarm in local.alarms : name => merge({
+      statistic  = "Sum"
+      threshold  = 1
+      comparison = "GreaterThanOrEqualToThreshold"
+      missing    = "notBreaching"
+      periods    = 1
+      datapoints = try(alarm.periods, 1)
+      recovers   = true
+    }, alarm)
+  }
+}
+
+output "cost_tag" {
+  description = "The tag that the log's resources have, as budgets name it."
+  value       = format("user:tegula:log$%s", var.origin)
+}

@@ -1,3 +1,13 @@
+variable "name" {
+  description = "Name of the log among the account's resources."
+  type        = string
+}
+
+variable "origin" {
+  description = "Name of the log."
+  type        = string
+}
+
 variable "public_bucket" {
   description = "Name of the bucket that everyone may read through the distribution."
   type        = string
@@ -57,4 +67,9 @@ variable "bucket_key_arn" {
 variable "log_group_arns" {
   description = "Log groups of the functions: upload, maintain."
   type        = object({ upload = string, maintain = string })
+}
+
+variable "api_id" {
+  description = "The HTTP API."
+  type        = string
 }

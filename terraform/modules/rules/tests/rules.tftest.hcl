@@ -1,4 +1,7 @@
 variables {
+  name              = "log"
+  origin            = "log.example"
+  api_id            = "api"
   public_bucket     = "log-public"
   private_bucket    = "log-private"
   upload_role_arn   = "arn:aws:iam::123456789012:role/upload"
@@ -126,5 +129,29 @@ run "checkpoints_and_errors_are_kept_for_a_second_or_two" {
   assert {
     condition     = alltrue([for status, ttl in output.error_ttl : ttl <= 1])
     error_message = "An error is kept too long."
+  }
+}
+
+run "the_budget_is_about_the_logs_tag" {
+  command = plan
+  assert {
+    condition     = output.cost_tag == join("$", ["user:tegula:log", "log.example"])
+    error_message = "The budget is about a tag that no resource has."
+  }
+}
+
+run "a_few_writes_that_failed_are_told" {
+  command = plan
+  assert {
+    condition     = output.alarms["writes-failed"].threshold == 1 && output.alarms["writes-failed"].datapoints < output.alarms["writes-failed"].periods
+    error_message = "A log with few uploads can fail them all, and nobody is told."
+  }
+}
+
+run "damage_is_not_told_to_be_over" {
+  command = plan
+  assert {
+    condition     = [for name, alarm in output.alarms : name if !alarm.recovers] == ["self-check-failed"]
+    error_message = "The minute after damage was found says that all is well."
   }
 }
