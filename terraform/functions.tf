@@ -2,7 +2,10 @@ locals {
   timeouts = { upload = 60, maintain = 300 }
 
   environment = {
-    TEGULA_STORE  = "s3://${local.public_bucket}?private=s3://${local.private_bucket}&region=${local.region}"
+    TEGULA_STORE = join("&", concat(
+      ["s3://${local.public_bucket}?private=s3://${local.private_bucket}", "region=${local.region}"],
+      [for days in var.object_lock_days[*] : "lock-days=${days}"],
+    ))
     TEGULA_ORIGIN = var.origin
     TEGULA_KEYS   = join(" ", local.keys)
   }
@@ -87,8 +90,7 @@ resource "aws_lambda_function" "function" {
 
   depends_on = [
     aws_iam_role_policy.function,
-    aws_s3_bucket_policy.public,
-    aws_s3_bucket_policy.private,
+    aws_s3_bucket_policy.log,
   ]
 }
 

@@ -38,6 +38,7 @@ module "rules" {
   maintain_role_arn = local.role_arns["maintain"]
   distribution_arn  = aws_cloudfront_distribution.log.arn
   cut_slots         = var.keep_slots != null
+  lock_tiles        = var.object_lock_days != null
   signing_key_arn   = local.kms ? aws_kms_key.log[0].arn : null
   secret_arns       = var.key_arns
   bucket_key_arn    = var.bucket_key_arn

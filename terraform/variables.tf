@@ -58,7 +58,7 @@ variable "key_arns" {
 }
 
 variable "writers" {
-  description = "Who may write: open, token (tegula token), iam (AWS signatures at the API), or oidc (a token of one of the issuers that oidc names)."
+  description = "Who may write: open, token (tegula token), iam (AWS signatures, for and at api_url), or oidc (a token of one of the issuers that oidc names)."
   type        = string
   default     = "open"
 
@@ -190,18 +190,18 @@ variable "price_class" {
 }
 
 variable "object_lock_days" {
-  description = "Days for which no version of an object in the public bucket can be removed by anybody; null for none. Partial tiles stay as long, as older versions."
+  description = "Days for which writers lock each full tile and bundle, in governance mode; null for no locks. Whether there are any is decided when the bucket is made."
   type        = number
   default     = null
 
   validation {
-    condition     = var.object_lock_days == null || try(var.object_lock_days >= 1, false)
-    error_message = "A lock holds for a day or more."
+    condition     = var.object_lock_days == null || try(var.object_lock_days >= 1 && var.object_lock_days <= 36500, false)
+    error_message = "A lock holds for 1 to 36,500 days."
   }
 }
 
 variable "bucket_key_arn" {
-  description = "KMS key that encrypts the buckets; null for keys of S3."
+  description = "KMS key that encrypts the private bucket; null for keys of S3, which the public bucket always has."
   type        = string
   default     = null
 }

@@ -46,6 +46,12 @@ variable "cut_slots" {
   default     = false
 }
 
+variable "lock_tiles" {
+  description = "Whether writers lock full tiles and bundles."
+  type        = bool
+  default     = false
+}
+
 variable "signing_key_arn" {
   description = "KMS key that signs checkpoints; null where the keys are secrets."
   type        = string
@@ -59,7 +65,7 @@ variable "secret_arns" {
 }
 
 variable "bucket_key_arn" {
-  description = "KMS key that encrypts the buckets; null for keys of S3."
+  description = "KMS key that encrypts the private bucket; null for keys of S3."
   type        = string
   default     = null
 }
