@@ -97,6 +97,12 @@ variable "allowed_keys" {
     condition     = alltrue([for key in var.allowed_keys : can(regex("^[0-9a-f]{64}$", key))])
     error_message = "A key is given by 64 hexadecimal digits in lower case."
   }
+
+  # Lambda takes 4 KB of environment; the rest of it is less than one.
+  validation {
+    condition     = length(join(" ", var.allowed_keys)) + length(jsonencode(var.oidc)) <= 3072
+    error_message = "The keys and the issuers that oidc names have 3,072 bytes together, 65 of them for a key."
+  }
 }
 
 variable "duplicates" {
@@ -150,9 +156,9 @@ variable "memory_mb" {
 }
 
 variable "concurrency" {
-  description = "Uploads that are handled at one time; null for what the account allows."
-  type        = number
-  default     = null
+  description = "How many of each function run at one time, which the account's quota has to have room for: 0 stops it, -1 is what the quota leaves."
+  type        = object({ upload = optional(number, -1), maintain = optional(number, 2) })
+  default     = {}
 }
 
 variable "throttle" {
