@@ -1,72 +1,22 @@
-# What each means, and what to do: docs/operating.md.
-
-locals {
-  # Namespace Tegula is what the functions tell.
-  alarms = {
-    checkpoint-stale = {
-      description = "What is ordered has not been published for three minutes"
-      namespace   = "Tegula", metric = "UnpublishedSlots", dimensions = { Origin = var.origin, Function = "maintain" }
-      statistic   = "Minimum", threshold = 1, periods = 3, missing = "notBreaching"
-    }
-    maintain-silent = {
-      description = "Nobody has looked after the log for five minutes"
-      namespace   = "Tegula", metric = "TreeSize", dimensions = { Origin = var.origin, Function = "maintain" }
-      statistic   = "SampleCount", threshold = 0, periods = 5, missing = "breaching", comparison = "LessThanOrEqualToThreshold"
-    }
-    self-check-failed = {
-      description = "A tile, a bundle or a slot is not what was signed"
-      namespace   = "Tegula", metric = "Damaged", dimensions = { Origin = var.origin, Function = "maintain" }
-      statistic   = "Maximum", threshold = 1, periods = 1, missing = "notBreaching"
-    }
-    writes-failed = {
-      description = "Batches could not be logged"
-      namespace   = "Tegula", metric = "Failures", dimensions = { Origin = var.origin, Function = "upload" }
-      statistic   = "Sum", threshold = 5, periods = 2, missing = "notBreaching"
-    }
-    overwrite-denied = {
-      description = "Somebody tried to overwrite or remove what is never changed"
-      namespace   = "Tegula", metric = "AccessDenied", dimensions = {}
-      statistic   = "Sum", threshold = 1, periods = 1, missing = "notBreaching"
-    }
-    upload-errors = {
-      description = "The write function failed"
-      namespace   = "AWS/Lambda", metric = "Errors", dimensions = { FunctionName = "${var.name}-upload" }
-      statistic   = "Sum", threshold = 1, periods = 1, missing = "notBreaching"
-    }
-    upload-throttles = {
-      description = "Uploads found no function that was free"
-      namespace   = "AWS/Lambda", metric = "Throttles", dimensions = { FunctionName = "${var.name}-upload" }
-      statistic   = "Sum", threshold = 1, periods = 2, missing = "notBreaching"
-    }
-    maintain-errors = {
-      description = "The scheduled function failed twice in a row"
-      namespace   = "AWS/Lambda", metric = "Errors", dimensions = { FunctionName = "${var.name}-maintain" }
-      statistic   = "Sum", threshold = 1, periods = 2, missing = "notBreaching"
-    }
-    api-errors = {
-      description = "The API answered with 5xx"
-      namespace   = "AWS/ApiGateway", metric = "5xx", dimensions = { ApiId = aws_apigatewayv2_api.log.id }
-      statistic   = "Sum", threshold = 5, periods = 2, missing = "notBreaching"
-    }
-  }
-}
+# Which there are, and when they tell: module.rules.
 
 resource "aws_cloudwatch_metric_alarm" "log" {
-  for_each = local.alarms
+  for_each = module.rules.alarms
 
   alarm_name          = "${var.name}-${each.key}"
   alarm_description   = "${each.value.description}: docs/operating.md#${each.key}"
   namespace           = each.value.namespace
-  metric_name         = each.key == "overwrite-denied" ? "${var.name}-AccessDenied" : each.value.metric
+  metric_name         = each.value.metric
   dimensions          = each.value.dimensions
   statistic           = each.value.statistic
   threshold           = each.value.threshold
-  comparison_operator = try(each.value.comparison, "GreaterThanOrEqualToThreshold")
+  comparison_operator = each.value.comparison
   period              = 60
   evaluation_periods  = each.value.periods
+  datapoints_to_alarm = each.value.datapoints
   treat_missing_data  = each.value.missing
   alarm_actions       = var.alarm_topic_arns
-  ok_actions          = var.alarm_topic_arns
+  ok_actions          = each.value.recovers ? var.alarm_topic_arns : []
   tags                = local.tags
 }
 
@@ -76,10 +26,11 @@ resource "aws_cloudwatch_log_metric_filter" "denied" {
 
   name           = "${var.name}-${each.key}-denied"
   log_group_name = each.value.name
-  pattern        = "AccessDenied"
+  # S3 says the first, KMS and Secrets Manager the other.
+  pattern = "?AccessDenied ?AccessDeniedException"
 
   metric_transformation {
-    name      = "${var.name}-AccessDenied"
+    name      = module.rules.alarms["access-denied"].metric
     namespace = "Tegula"
     value     = "1"
   }
@@ -96,7 +47,7 @@ resource "aws_budgets_budget" "log" {
 
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:tegula:log$${var.origin}"]
+    values = [module.rules.cost_tag]
   }
 
   notification {

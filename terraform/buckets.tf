@@ -1,9 +1,12 @@
 # Public: what everyone reads, through the distribution alone. Private: slots and the inbox.
 #
 # Policies come last: they forbid everybody, us included, to change versioning and lifecycles any more.
+#
+# The public bucket has S3's own keys: what is in it is public, and the distribution could not read with a key whose policy does not know it.
 
 resource "aws_s3_bucket" "public" {
-  bucket              = local.public_bucket
+  bucket = local.public_bucket
+  # Writers lock full tiles and bundles, each for itself: partial ones have to go.
   object_lock_enabled = var.object_lock_days != null
   tags                = local.tags
 
@@ -54,13 +57,13 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "log" {
     bucket_key_enabled = true
 
     apply_server_side_encryption_by_default {
-      sse_algorithm     = var.bucket_key_arn == null ? "AES256" : "aws:kms"
-      kms_master_key_id = var.bucket_key_arn
+      sse_algorithm     = each.key == "public" || var.bucket_key_arn == null ? "AES256" : "aws:kms"
+      kms_master_key_id = each.key == "public" ? null : var.bucket_key_arn
     }
   }
 }
 
-# Of the checkpoint that is a history, for nothing.
+# What was replaced or removed is there for some days more.
 resource "aws_s3_bucket_versioning" "log" {
   for_each = local.buckets
 
@@ -71,23 +74,10 @@ resource "aws_s3_bucket_versioning" "log" {
   }
 }
 
-resource "aws_s3_bucket_object_lock_configuration" "public" {
-  count = var.object_lock_days == null ? 0 : 1
+resource "aws_s3_bucket_lifecycle_configuration" "log" {
+  for_each = local.buckets
 
-  bucket = aws_s3_bucket.public.id
-
-  rule {
-    default_retention {
-      mode = "GOVERNANCE"
-      days = var.object_lock_days
-    }
-  }
-
-  depends_on = [aws_s3_bucket_versioning.log]
-}
-
-resource "aws_s3_bucket_lifecycle_configuration" "public" {
-  bucket = aws_s3_bucket.public.id
+  bucket = each.value
 
   rule {
     id     = "what-was-not-finished"
@@ -100,93 +90,46 @@ resource "aws_s3_bucket_lifecycle_configuration" "public" {
     }
   }
 
-  rule {
-    id     = "removed-partial-tiles"
-    status = "Enabled"
+  dynamic "rule" {
+    for_each = module.rules.old_versions[each.key]
 
-    filter {
-      prefix = "tile/"
-    }
+    content {
+      id     = "old-versions-${replace(rule.key, "/", "-")}"
+      status = "Enabled"
 
-    expiration {
-      expired_object_delete_marker = true
-    }
+      filter {
+        prefix = rule.key
+      }
 
-    noncurrent_version_expiration {
-      noncurrent_days = 7
-    }
-  }
+      dynamic "expiration" {
+        for_each = rule.value.markers ? [true] : []
 
-  depends_on = [aws_s3_bucket_versioning.log]
-}
+        content {
+          expired_object_delete_marker = true
+        }
+      }
 
-# Nothing here may ever remove a slot: a name that is free again forks the log.
-resource "aws_s3_bucket_lifecycle_configuration" "private" {
-  bucket = aws_s3_bucket.private.id
-
-  rule {
-    id     = "what-was-not-finished"
-    status = "Enabled"
-
-    filter {}
-
-    abort_incomplete_multipart_upload {
-      days_after_initiation = 1
-    }
-  }
-
-  rule {
-    id     = "removed-items"
-    status = "Enabled"
-
-    filter {
-      prefix = "inbox/"
-    }
-
-    expiration {
-      expired_object_delete_marker = true
-    }
-
-    noncurrent_version_expiration {
-      noncurrent_days = 1
-    }
-  }
-
-  rule {
-    id     = "slots-that-were-cut"
-    status = "Enabled"
-
-    filter {
-      prefix = "wal/"
-    }
-
-    noncurrent_version_expiration {
-      noncurrent_days = 30
+      noncurrent_version_expiration {
+        noncurrent_days           = rule.value.days
+        newer_noncurrent_versions = rule.value.kept
+      }
     }
   }
 
   depends_on = [aws_s3_bucket_versioning.log]
 }
 
-resource "aws_s3_bucket_policy" "public" {
-  bucket = aws_s3_bucket.public.id
-  policy = module.rules.public_bucket_policy
+resource "aws_s3_bucket_policy" "log" {
+  for_each = local.buckets
+
+  bucket = each.value
+  policy = each.key == "public" ? module.rules.public_bucket_policy : module.rules.private_bucket_policy
 
   depends_on = [
     aws_s3_bucket_public_access_block.log,
+    aws_s3_bucket_ownership_controls.log,
+    aws_s3_bucket_server_side_encryption_configuration.log,
     aws_s3_bucket_versioning.log,
-    aws_s3_bucket_lifecycle_configuration.public,
-    aws_s3_bucket_object_lock_configuration.public,
-  ]
-}
-
-resource "aws_s3_bucket_policy" "private" {
-  bucket = aws_s3_bucket.private.id
-  policy = module.rules.private_bucket_policy
-
-  depends_on = [
-    aws_s3_bucket_public_access_block.log,
-    aws_s3_bucket_versioning.log,
-    aws_s3_bucket_lifecycle_configuration.private,
+    aws_s3_bucket_lifecycle_configuration.log,
   ]
 }

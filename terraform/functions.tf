@@ -2,7 +2,10 @@ locals {
   timeouts = { upload = 60, maintain = 300 }
 
   environment = {
-    TEGULA_STORE  = "s3://${local.public_bucket}?private=s3://${local.private_bucket}&region=${local.region}"
+    TEGULA_STORE = join("&", concat(
+      ["s3://${local.public_bucket}?private=s3://${local.private_bucket}", "region=${local.region}"],
+      [for days in var.object_lock_days[*] : "lock-days=${days}"],
+    ))
     TEGULA_ORIGIN = var.origin
     TEGULA_KEYS   = join(" ", local.keys)
   }
@@ -70,9 +73,9 @@ resource "aws_lambda_function" "function" {
   handler                        = "bootstrap"
   runtime                        = "provided.al2023"
   architectures                  = [var.architecture]
-  memory_size                    = each.key == "upload" ? var.memory_mb.upload : var.memory_mb.maintain
+  memory_size                    = var.memory_mb[each.key]
   timeout                        = each.value
-  reserved_concurrent_executions = each.key == "upload" ? var.concurrency : 2
+  reserved_concurrent_executions = var.concurrency[each.key]
   tags                           = local.tags
 
   environment {
@@ -87,9 +90,16 @@ resource "aws_lambda_function" "function" {
 
   depends_on = [
     aws_iam_role_policy.function,
-    aws_s3_bucket_policy.public,
-    aws_s3_bucket_policy.private,
+    aws_s3_bucket_policy.log,
   ]
+}
+
+# The schedule's invocations wait in a queue of Lambda's own. What fails is not repeated there, and what cannot begin is dropped: the next minute is
+# another one.
+resource "aws_lambda_function_event_invoke_config" "maintain" {
+  function_name                = aws_lambda_function.function["maintain"].function_name
+  maximum_event_age_in_seconds = 60
+  maximum_retry_attempts       = 0
 }
 
 # Makes the log if there is none, and says by which keys it is known.

@@ -29,6 +29,8 @@ locals {
 module "rules" {
   source = "./modules/rules"
 
+  name              = var.name
+  origin            = var.origin
   public_bucket     = local.public_bucket
   private_bucket    = local.private_bucket
   partition         = local.partition
@@ -36,9 +38,11 @@ module "rules" {
   maintain_role_arn = local.role_arns["maintain"]
   distribution_arn  = aws_cloudfront_distribution.log.arn
   cut_slots         = var.keep_slots != null
+  lock_tiles        = var.object_lock_days != null
   signing_key_arn   = local.kms ? aws_kms_key.log[0].arn : null
   secret_arns       = var.key_arns
   bucket_key_arn    = var.bucket_key_arn
+  api_id            = aws_apigatewayv2_api.log.id
   log_group_arns = {
     for function, group in aws_cloudwatch_log_group.function : function => group.arn
   }

@@ -1,5 +1,5 @@
 output "url" {
-  description = "URL of the log, for readers and writers."
+  description = "URL of the log, for readers and, unless writers = iam, for writers."
   value       = "https://${local.host}"
 }
 
@@ -9,7 +9,7 @@ output "distribution_domain_name" {
 }
 
 output "api_url" {
-  description = "URL of the API without the distribution."
+  description = "URL of the API without the distribution. Writers of writers = iam sign for it and send to it."
   value       = aws_apigatewayv2_api.log.api_endpoint
 }
 
@@ -31,6 +31,11 @@ output "policy" {
 output "store" {
   description = "Address of the log for `tegula serve` and every other command that writes."
   value       = local.environment.TEGULA_STORE
+}
+
+output "resident_policy" {
+  description = "IAM policy for the role of a resident `tegula serve` on the log's buckets, JSON."
+  value       = module.rules.resident_policy
 }
 
 output "buckets" {

@@ -58,7 +58,7 @@ variable "key_arns" {
 }
 
 variable "writers" {
-  description = "Who may write: open, token (tegula token), iam (AWS signatures at the API), or oidc (a token of one of the issuers that oidc names)."
+  description = "Who may write: open, token (tegula token), iam (AWS signatures, for and at api_url), or oidc (a token of one of the issuers that oidc names)."
   type        = string
   default     = "open"
 
@@ -96,6 +96,12 @@ variable "allowed_keys" {
   validation {
     condition     = alltrue([for key in var.allowed_keys : can(regex("^[0-9a-f]{64}$", key))])
     error_message = "A key is given by 64 hexadecimal digits in lower case."
+  }
+
+  # Lambda takes 4 KB of environment; the rest of it is less than one.
+  validation {
+    condition     = length(join(" ", var.allowed_keys)) + length(jsonencode(var.oidc)) <= 3072
+    error_message = "The keys and the issuers that oidc names have 3,072 bytes together, 65 of them for a key."
   }
 }
 
@@ -150,9 +156,9 @@ variable "memory_mb" {
 }
 
 variable "concurrency" {
-  description = "Uploads that are handled at one time; null for what the account allows."
-  type        = number
-  default     = null
+  description = "How many of each function run at one time, which the account's quota has to have room for: 0 stops it, -1 is what the quota leaves."
+  type        = object({ upload = optional(number, -1), maintain = optional(number, 2) })
+  default     = {}
 }
 
 variable "throttle" {
@@ -190,18 +196,18 @@ variable "price_class" {
 }
 
 variable "object_lock_days" {
-  description = "Days for which no version of an object in the public bucket can be removed by anybody; null for none. Partial tiles stay as long, as older versions."
+  description = "Days for which writers lock each full tile and bundle, in governance mode; null for no locks. Whether there are any is decided when the bucket is made."
   type        = number
   default     = null
 
   validation {
-    condition     = var.object_lock_days == null || try(var.object_lock_days >= 1, false)
-    error_message = "A lock holds for a day or more."
+    condition     = var.object_lock_days == null || try(var.object_lock_days >= 1 && var.object_lock_days <= 36500, false)
+    error_message = "A lock holds for 1 to 36,500 days."
   }
 }
 
 variable "bucket_key_arn" {
-  description = "KMS key that encrypts the buckets; null for keys of S3."
+  description = "KMS key that encrypts the private bucket; null for keys of S3, which the public bucket always has."
   type        = string
   default     = null
 }
@@ -225,9 +231,14 @@ variable "alarm_topic_arns" {
 }
 
 variable "monthly_budget_usd" {
-  description = "Dollars a month above which the budget alarm tells; null for none."
+  description = "Dollars a month above which the budget alarm tells alarm_topic_arns; null for none."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.monthly_budget_usd == null || length(var.alarm_topic_arns) > 0
+    error_message = "A budget tells a topic: alarm_topic_arns names one at least."
+  }
 }
 
 variable "tags" {

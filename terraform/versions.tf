@@ -3,8 +3,9 @@ terraform {
 
   required_providers {
     aws = {
-      source  = "hashicorp/aws"
-      version = ">= 6.0"
+      source = "hashicorp/aws"
+      # The first that knows keys of Ed25519 in KMS.
+      version = ">= 6.21"
     }
   }
 }

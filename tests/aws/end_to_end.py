@@ -221,6 +221,7 @@ def simulate():
 
     tile, partial = "arn:aws:s3:::log-public/tile/0/000", "arn:aws:s3:::log-public/tile/0/000.p/7"
     checkpoint, slot, item = "arn:aws:s3:::log-public/checkpoint", "arn:aws:s3:::log-private/wal/00000000000000000000", "arn:aws:s3:::log-private/inbox/x"
+    probe = "arn:aws:s3:::log-private/probe/x"
     put, remove, once, as_read = "s3:PutObject", "s3:DeleteObject", {"s3_if_none_match": "*"}, {"s3_if_match": '"tag"'}
     count = 0
     for role, action, resource, context, expected in [
@@ -232,6 +233,8 @@ def simulate():
         ("upload", put, item, {}, "explicitDeny"), ("upload", put, item, once, "allowed"), ("upload", remove, item, {}, "allowed"),
         ("upload", remove, slot, {}, "explicitDeny"), ("maintain", remove, slot, {}, "explicitDeny"),
         ("upload", remove, partial, {}, "implicitDeny"), ("maintain", remove, partial, {}, "allowed"),
+        ("maintain", "s3:BypassGovernanceRetention", tile, {}, "explicitDeny"),
+        ("resident", put, probe, once, "allowed"), ("resident", remove, probe, {}, "allowed"), ("resident", remove, slot, {}, "explicitDeny"),
         ("upload", remove, tile, {}, "explicitDeny"), ("maintain", remove, tile, {}, "explicitDeny"),
         ("maintain", "s3:DeleteObjectVersion", slot, {}, "explicitDeny"),
         ("maintain", "s3:PutLifecycleConfiguration", "arn:aws:s3:::log-private", {}, "explicitDeny"),

@@ -16,7 +16,8 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
 };
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::ObjectLockMode;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::{Bytes, BytesMut};
@@ -180,9 +181,9 @@ impl S3 {
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             // AWS wants them where a bucket locks its objects. Not every other store knows them; TLS and the log's own hashes are enough.
-            .request_checksum_calculation(match address.endpoint() {
-                None => RequestChecksumCalculation::WhenSupported,
-                Some(_) => RequestChecksumCalculation::WhenRequired,
+            .request_checksum_calculation(match (address.endpoint(), address.lock_days()) {
+                (Some(_), None) => RequestChecksumCalculation::WhenRequired,
+                _ => RequestChecksumCalculation::WhenSupported,
             })
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         if let Some(endpoint) = address.endpoint() {
@@ -298,7 +299,7 @@ impl S3 {
         condition: If<'_>,
     ) -> Outcome<Version> {
         let _turn = self.turn(&self.inner.asked.writes).await;
-        let request = self.inner.client.put_object().bucket(bucket).key(&key);
+        let request = self.inner.client.put_object().bucket(&bucket).key(&key);
         let request = match condition {
             If::Absent => request.if_none_match("*"),
             If::Version(version) => {
@@ -308,10 +309,16 @@ impl S3 {
                 request.if_match(tag)
             }
         };
+        let locked_until = match self.locked_until(&bucket, &key) {
+            Ok(until) => until,
+            Err(error) => return Outcome::Failed(error),
+        };
         let (content_type, cache_control) = headers(&key);
         let sent = request
             .content_type(content_type)
             .set_cache_control(cache_control.map(str::to_owned))
+            .set_object_lock_mode(locked_until.map(|_| ObjectLockMode::Governance))
+            .set_object_lock_retain_until_date(locked_until)
             .body(ByteStream::from(bytes))
             .send()
             .await;
@@ -322,6 +329,26 @@ impl S3 {
                     StoreError::unknown(format!("{key} was written, and no ETag answered"))
                 })
         })
+    }
+
+    /// Until when an object is locked by the store's clock, if it is one that nothing supersedes: a full tile or bundle.
+    fn locked_until(&self, bucket: &str, key: &str) -> Result<Option<DateTime>, StoreError> {
+        let Some(days) = self.inner.address.lock_days() else {
+            return Ok(None);
+        };
+        let place = self.place(Root::Public)?;
+        let path = place.path(key).filter(|_| place.bucket() == bucket);
+        if !path.is_some_and(|path| path.starts_with("tile/") && !path.contains(".p/")) {
+            return Ok(None);
+        }
+        let now_ms = self.time_ms().and_then(|now_ms| i64::try_from(now_ms).ok());
+        let now_ms = now_ms.ok_or_else(|| {
+            StoreError::refused(format!(
+                "{key} is to be locked, and the store told no time yet"
+            ))
+        })?;
+        let until_ms = now_ms.saturating_add(i64::from(days) * DAY_MS);
+        Ok(Some(DateTime::from_millis(until_ms)))
     }
 
     /// Bytes and version; `None` if there is no object.
@@ -791,6 +818,7 @@ const PAGE: usize = 1_000;
 const AGAIN: Duration = Duration::from_millis(25);
 /// How often an object is read and replaced while others change it.
 const MAX_REBUILDS: u32 = 3;
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Where nothing says another one.
 const REGION: &str = "us-east-1";
 const CONNECT_TIME: Duration = Duration::from_secs(3);

@@ -7,7 +7,9 @@ use lambda_runtime::Error;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tegula_function_setup::{Metrics, Parts, Settings};
-use tegula_sequencer::{Config, Counters, Others, Tidy, TidyOptions, TidyReport, Writer, init};
+use tegula_sequencer::{
+    Config, Counters, Error as Failure, Others, Tidy, TidyOptions, TidyReport, Writer, init,
+};
 use tegula_server::describe;
 use tegula_storage::{ObjectPath, S3Requests, Store};
 use tegula_tlog::{Hash, LogDescription};
@@ -19,7 +21,7 @@ use tracing::{error, info, warn};
 pub(crate) struct Function {
     settings: Settings,
     now_ms: fn() -> u64,
-    /// Kept from round to round, and dropped after one that failed.
+    /// Opened once, and kept from round to round, also after one that failed: else there would be nobody to tell what is unpublished.
     warm: Mutex<Option<Warm>>,
 }
 
@@ -66,29 +68,21 @@ impl Function {
                 .map_err(|error| format!("the event: {error}, expected the action tidy or init"))?,
         };
         let mut kept = self.warm.lock().await;
-        let mut warm = match kept.take() {
+        let warm = match &mut *kept {
             Some(warm) => warm,
-            None => self.open().await?,
+            none => none.insert(self.open().await?),
         };
-        let acted = match event.action {
+        match event.action {
             Action::Init => self.init(&warm.parts, event.raw).await,
-            Action::Tidy => self.tidy(&mut warm).await,
-        };
-        if acted.is_ok() {
-            *kept = Some(warm);
+            Action::Tidy => self.tidy(warm).await,
         }
-        acted
     }
 
     async fn open(&self) -> Result<Warm, Error> {
         let parts = Parts::get(&self.settings, self.now_ms).await?;
-        let config = Config {
-            others: Others::TakeAlong,
-            ..parts.config.clone()
-        };
         let (env, keys) = (Arc::clone(&parts.env), parts.keys().to_vec());
         Ok(Warm {
-            writer: Writer::new(parts.store(), Arc::clone(&parts.env), config)?,
+            writer: writer(&parts)?,
             tidy: Tidy::new(parts.store(), env, keys),
             told: Default::default(),
             parts,
@@ -151,6 +145,11 @@ impl Function {
             warn!(failed, "a step failed, the next round tries it again");
         }
         self.tell(warm, settled.is_err() || report.is_err(), &tidied, begun);
+        if let Err(Failure::Corrupt(_) | Failure::Fatal(_)) = &settled {
+            // It has stopped for good, for what it read: the next round reads again.
+            warm.writer = writer(&warm.parts)?;
+            warm.told.0 = Counters::default();
+        }
         settled?;
         report?;
         if let Some(damaged) = tidied.damaged.first() {
@@ -203,6 +202,15 @@ impl Function {
         }
         metrics.tell(now);
     }
+}
+
+fn writer(parts: &Parts) -> Result<Writer, Error> {
+    let config = Config {
+        others: Others::TakeAlong,
+        ..parts.config.clone()
+    };
+    let env = Arc::clone(&parts.env);
+    Ok(Writer::new(parts.store(), env, config)?)
 }
 
 async fn description(store: &dyn Store) -> Result<LogDescription, Error> {

@@ -88,6 +88,8 @@ impl Function {
             Err(reason) => {
                 // For the operator alone: it names accounts, roles and keys.
                 error!(reason, "the log cannot be opened");
+                let mut metrics = Metrics::new(&self.settings.origin, "upload");
+                metrics.count("Failures", 1).tell((self.now_ms)());
                 let message = "the log cannot be opened at the moment";
                 let refused = error_response(StatusCode::SERVICE_UNAVAILABLE, message);
                 return Ok(whole(refused).await);

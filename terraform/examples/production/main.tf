@@ -6,7 +6,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 6.0"
+      version = ">= 6.21"
     }
   }
 
@@ -54,7 +54,7 @@ module "log" {
   writers                = "token"
   throttle               = { rate = 200, burst = 400 }
   rate_limit_per_address = 1000
-  concurrency            = 200
+  concurrency            = { upload = 200 }
   object_lock_days       = 365
   check_days             = 30
   log_retention_days     = 365

@@ -1,13 +1,20 @@
-# What may be done to the log's objects, and how long answers are kept: the logic of the module, without a provider, so that it can be tested
-# anywhere. tests/terraform carries the same documents out on a stand-in.
+# What may be done to the log's objects, how long answers are kept, and what alarms are about (alarms.tf): the logic of the module, without a
+# provider, so that it can be tested anywhere. tests/terraform carries the same documents out on a stand-in.
 
 locals {
   public  = "arn:${var.partition}:s3:::${var.public_bucket}"
   private = "arn:${var.partition}:s3:::${var.private_bucket}"
 
   # Never changed and never removed, by nobody. Partial tiles are superseded, and may go.
-  immutable = ["${local.public}/tile/*", "${local.public}/index/v1/*", "${local.public}/attestations/*"]
-  partial   = "${local.public}/tile/*.p/*"
+  immutable = concat(
+    ["${local.public}/tile/*", "${local.public}/attestations/*"],
+    # All of the index but its checkpoint.
+    [for part in ["tile", "run", "list", "state"] : "${local.public}/index/v1/${part}/*"],
+  )
+  partial = "${local.public}/tile/*.p/*"
+
+  # What the scheduled function remembers.
+  notes = ["base", "checked", "cut", "history"]
 
   insecure = { Bool = { "aws:SecureTransport" = "false" } }
 
@@ -73,10 +80,18 @@ locals {
         NotResource = [local.partial, "${local.public}/probe/*"]
       },
       {
+        # Governance mode lets whoever may do this remove what is locked.
+        Sid       = "LocksHold"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:BypassGovernanceRetention"
+        Resource  = "${local.public}/*"
+      },
+      {
         Sid       = "BucketStays"
         Effect    = "Deny"
         Principal = "*"
-        Action    = ["s3:DeleteBucket", "s3:PutBucketVersioning", "s3:PutLifecycleConfiguration"]
+        Action    = ["s3:DeleteBucket", "s3:PutBucketVersioning", "s3:PutLifecycleConfiguration", "s3:PutBucketObjectLockConfiguration"]
         Resource  = local.public
       },
     ],
@@ -174,6 +189,14 @@ locals {
     ],
     [for statement in [
       {
+        Sid      = "LockTiles"
+        Effect   = "Allow"
+        Action   = "s3:PutObjectRetention"
+        Resource = "${local.public}/tile/*"
+      },
+    ] : statement if var.lock_tiles],
+    [for statement in [
+      {
         Sid      = "SignWholeMessages"
         Effect   = "Allow"
         Action   = "kms:Sign"
@@ -199,7 +222,7 @@ locals {
     ] : statement if length(var.secret_arns) > 0],
     [for statement in [
       {
-        Sid      = "UseTheBucketsKey"
+        Sid      = "UseThePrivateBucketsKey"
         Effect   = "Allow"
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = var.bucket_key_arn
@@ -213,7 +236,7 @@ locals {
       Effect = "Allow"
       Action = "s3:PutObject"
       Resource = concat(
-        [for note in ["base", "checked", "cut", "history"] : "${local.private}/${note}"],
+        [for note in local.notes : "${local.private}/${note}"],
         # The log's description is made with the log.
         ["${local.public}/log.json"],
         [for root in [local.public, local.private] : "${root}/probe/*"],
@@ -234,6 +257,31 @@ locals {
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
       Resource = "${group}:*"
     }
+  }
+}
+
+# What versioning keeps of objects that were replaced or removed, below a prefix: for so many days, and of what is replaced again and again some in
+# any case. What is there stays: nothing here may ever remove a slot, since a name that is free again forks the log.
+locals {
+  removed  = { days = 7, kept = null, markers = true }
+  replaced = { days = 7, kept = 10, markers = false }
+
+  old_versions = {
+    public = {
+      "tile/"               = local.removed
+      "probe/"              = local.removed
+      "checkpoint"          = local.replaced
+      "index/v1/checkpoint" = local.replaced
+    }
+    private = merge(
+      { for note in concat(local.notes, ["tokens.json"]) : note => local.replaced },
+      {
+        "inbox/" = merge(local.removed, { days = 1 })
+        "probe/" = local.removed
+        # Slots that were cut.
+        "wal/" = { days = 30, kept = null, markers = false }
+      },
+    )
   }
 }
 

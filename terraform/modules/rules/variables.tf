@@ -1,3 +1,13 @@
+variable "name" {
+  description = "Name of the log among the account's resources."
+  type        = string
+}
+
+variable "origin" {
+  description = "Name of the log."
+  type        = string
+}
+
 variable "public_bucket" {
   description = "Name of the bucket that everyone may read through the distribution."
   type        = string
@@ -36,6 +46,12 @@ variable "cut_slots" {
   default     = false
 }
 
+variable "lock_tiles" {
+  description = "Whether writers lock full tiles and bundles."
+  type        = bool
+  default     = false
+}
+
 variable "signing_key_arn" {
   description = "KMS key that signs checkpoints; null where the keys are secrets."
   type        = string
@@ -49,7 +65,7 @@ variable "secret_arns" {
 }
 
 variable "bucket_key_arn" {
-  description = "KMS key that encrypts the buckets; null for keys of S3."
+  description = "KMS key that encrypts the private bucket; null for keys of S3."
   type        = string
   default     = null
 }
@@ -57,4 +73,9 @@ variable "bucket_key_arn" {
 variable "log_group_arns" {
   description = "Log groups of the functions: upload, maintain."
   type        = object({ upload = string, maintain = string })
+}
+
+variable "api_id" {
+  description = "The HTTP API."
+  type        = string
 }

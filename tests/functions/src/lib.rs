@@ -29,6 +29,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tegula_s3_stand_in::StandIn;
 use tegula_tlog::SigningKey;
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -64,6 +65,7 @@ pub enum Invoked {
 pub struct Function {
     api: RuntimeApi,
     child: Child,
+    told: NamedTempFile,
 }
 
 impl Function {
@@ -71,6 +73,7 @@ impl Function {
     pub async fn start(name: &str, stand_in: &StandIn, more: &[(&str, &str)]) -> Self {
         let api = RuntimeApi::start().await;
         let pem = key().to_pkcs8_pem().unwrap();
+        let told = NamedTempFile::new().unwrap();
         let child = Command::new(binary(name))
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
@@ -90,11 +93,11 @@ impl Function {
             .env("TEGULA_LOG_LEVEL", "error")
             .envs(more.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(told.reopen().unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self { api, child }
+        Self { api, child, told }
     }
 
     /// Sends it an event, and waits for what comes of it; one at a time.
@@ -104,6 +107,15 @@ impl Function {
             answered = answered => answered.unwrap_or(Invoked::Lost),
             _ = self.child.wait() => Invoked::Lost,
         }
+    }
+
+    /// What it told CloudWatch so far, of one metric.
+    pub fn told(&self, metric: &str) -> Vec<f64> {
+        let told = std::fs::read_to_string(self.told.path()).unwrap();
+        let lines = told.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .filter_map(|line: Value| line.get(metric)?.as_f64())
+            .collect()
     }
 
     /// Waits until it asks for work for the first time.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tegula_entries::{Verifier, artifact_digests, hashedrekord_request};
 use tegula_function_tests::{Function, Invoked, answer, key, request};
 use tegula_issuer_stand_in::Issuer;
-use tegula_s3_stand_in::StandIn;
+use tegula_s3_stand_in::{Asked, Fault, StandIn};
 
 /// A log that takes hashedrekords, or raw entries.
 async fn made(raw: bool) -> StandIn {
@@ -263,7 +263,36 @@ async fn a_function_that_is_told_wrongly_does_not_start() {
             status == 503 && body.contains("cannot be opened") && !body.contains(says),
             "{variable}: {status} {body}"
         );
+        assert_eq!(upload.told("Failures"), [1.0], "{variable}");
     }
+}
+
+/// Also where it is not the first round that fails.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn a_round_that_failed_tells_what_is_unpublished() {
+    let stand_in = made(true).await;
+    let refuse = |asked: &Asked| {
+        (asked.what == "PUT" && asked.key == "checkpoint")
+            .then_some(Fault::Refuse(403, "AccessDenied"))
+    };
+    stand_in.decide(refuse);
+    let mut upload = Function::start("upload", &stand_in, &[]).await;
+    assert_eq!(ask(&mut upload, "POST", "/add", b"one").await.0, 503);
+    let mut maintain = Function::start("maintain", &stand_in, &[]).await;
+    for _ in 0..3 {
+        let failed = maintain.invoke(json!({"action": "tidy"})).await;
+        assert!(matches!(failed, Invoked::Failed(_)), "{failed:?}");
+    }
+    // Nor where the store does not answer at all.
+    stand_in.decide(|_| Some(Fault::Refuse(403, "AccessDenied")));
+    let failed = maintain.invoke(json!({"action": "tidy"})).await;
+    assert!(matches!(failed, Invoked::Failed(_)), "{failed:?}");
+    assert_eq!(maintain.told("UnpublishedSlots"), [1.0; 4]);
+    stand_in.decide(|_| None);
+    let settled = maintain.invoke(json!({"action": "tidy"})).await;
+    assert!(matches!(settled, Invoked::Answered(_)), "{settled:?}");
+    assert_eq!(maintain.told("UnpublishedSlots")[4..], [0.0]);
 }
 
 /// What a process once read wrong, it reads again; and while it is wrong, it signs nothing.

@@ -64,6 +64,8 @@ pub struct Asked {
     pub bucket: String,
     /// The key; of a list its prefix.
     pub key: String,
+    /// Until when the object is locked, in governance mode.
+    pub locked_until: Option<String>,
 }
 
 type Decide = Box<dyn Fn(&Asked) -> Option<Fault> + Send + Sync>;
@@ -203,6 +205,7 @@ async fn answer(
             true => query.get("prefix").cloned().unwrap_or_default(),
             false => key.to_owned(),
         },
+        locked_until: locked_until(&head.headers),
     };
     let fault = lock(&shared.decide)
         .as_ref()
@@ -253,6 +256,16 @@ async fn answer(
         Some(Fault::RefuseButDo(status, code)) => Ok(error(status, code)),
         _ => Ok(answer),
     }
+}
+
+/// As S3, which locks nothing whose checksum it is not told.
+fn locked_until(headers: &HeaderMap) -> Option<String> {
+    let header = |name| Some(headers.get(name)?.to_str().unwrap().to_owned());
+    let until = header("x-amz-object-lock-retain-until-date")?;
+    let mode = header("x-amz-object-lock-mode");
+    assert_eq!(mode.as_deref(), Some("GOVERNANCE"));
+    assert!(header("x-amz-checksum-crc32").is_some(), "no checksum");
+    Some(until)
 }
 
 fn put(

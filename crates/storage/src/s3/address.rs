@@ -18,6 +18,7 @@ use crate::Root;
 /// | `region` | that of the environment unless it is said, or else `us-east-1` |
 /// | `endpoint` | an `http` or `https` URL of a store that is not AWS's |
 /// | `path-style` | `true` or `false`: whether the bucket is in the path of URLs; `true` where there is an endpoint unless it is said |
+/// | `lock-days` | 1 to 36,500: for so many days full tiles and bundles are locked (S3 Object Lock, governance mode), in a public bucket that has it |
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct S3Address {
     public: Place,
@@ -25,6 +26,7 @@ pub struct S3Address {
     region: Option<String>,
     endpoint: Option<String>,
     path_style: bool,
+    lock_days: Option<u32>,
 }
 
 /// A bucket, or what is below a prefix in it.
@@ -72,6 +74,10 @@ impl S3Address {
     pub(super) fn path_style(&self) -> bool {
         self.path_style
     }
+
+    pub(super) fn lock_days(&self) -> Option<u32> {
+        self.lock_days
+    }
 }
 
 impl FromStr for S3Address {
@@ -81,7 +87,8 @@ impl FromStr for S3Address {
         let refused = |reason: String| AddressError(format!("{text:?}: {reason}"));
         let (public, query) = text.split_once('?').unwrap_or((text, ""));
         let public = Place::parse(public).map_err(&refused)?;
-        let (mut private, mut region, mut endpoint, mut path_style) = (None, None, None, None);
+        let (mut private, mut region, mut endpoint) = (None, None, None);
+        let (mut path_style, mut lock_days) = (None, None);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair
                 .split_once('=')
@@ -91,8 +98,9 @@ impl FromStr for S3Address {
                 "region" => &mut region,
                 "endpoint" => &mut endpoint,
                 "path-style" => &mut path_style,
+                "lock-days" => &mut lock_days,
                 _ => {
-                    let reason = "expected private, region, endpoint or path-style";
+                    let reason = "expected private, region, endpoint, path-style or lock-days";
                     return Err(refused(format!("{name:?} is not known, {reason}")));
                 }
             };
@@ -131,9 +139,15 @@ impl FromStr for S3Address {
                 )));
             }
         };
+        let days = |text: &str| {
+            let days: Option<u32> = text.parse().ok();
+            days.filter(|days| (1..=36_500).contains(days))
+                .ok_or_else(|| refused(format!("lock-days {text:?} is not between 1 and 36500")))
+        };
         Ok(Self {
             public,
             private,
+            lock_days: lock_days.map(days).transpose()?,
             region: region.map(str::to_owned),
             endpoint: endpoint.map(str::to_owned),
             path_style,
@@ -154,6 +168,7 @@ impl fmt::Display for S3Address {
                 .map(|region| format!("region={region}")),
             self.endpoint.as_ref().map(|url| format!("endpoint={url}")),
             path_style.map(|path_style| format!("path-style={path_style}")),
+            self.lock_days.map(|days| format!("lock-days={days}")),
         ];
         let said: Vec<_> = said.into_iter().flatten().collect();
         let mark = if said.is_empty() { "" } else { "?" };
@@ -237,6 +252,7 @@ mod tests {
             "s3://log?private=s3://wal&endpoint=http://127.0.0.1:9000",
             "s3://log?private=s3://wal&endpoint=https://s3.example&path-style=false",
             "s3://log?private=s3://wal&path-style=true",
+            "s3://log?private=s3://wal&lock-days=365",
             "s3://log",
             "s3://log/a?region=eu-central-1",
         ] {
@@ -301,6 +317,10 @@ mod tests {
             (
                 "s3://log?private=s3://wal&path-style=yes",
                 "\"yes\" is not true or false",
+            ),
+            (
+                "s3://log?private=s3://wal&lock-days=0",
+                "lock-days \"0\" is not between 1 and 36500",
             ),
         ] {
             let error = text.parse::<S3Address>().unwrap_err().to_string();

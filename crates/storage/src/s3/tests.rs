@@ -8,16 +8,19 @@ use crate::conformance::{self, Order};
 fn at(stand_in: &StandIn, more: &str) -> S3 {
     let endpoint = stand_in.endpoint();
     let address = format!("s3://log-public{more}?private=s3://log-private&endpoint={endpoint}");
-    let keys = S3Keys {
-        id: "id".to_owned(),
-        secret: "secret".to_owned(),
-        session: None,
-    };
     let options = S3Options {
         request_time: Duration::from_secs(5),
         ..S3Options::default()
     };
-    S3::new(address.parse().unwrap(), keys, options)
+    S3::new(address.parse().unwrap(), keys(), options)
+}
+
+fn keys() -> S3Keys {
+    S3Keys {
+        id: "id".to_owned(),
+        secret: "secret".to_owned(),
+        session: None,
+    }
 }
 
 fn public(path: &str) -> ObjectPath {
@@ -185,17 +188,12 @@ async fn a_store_that_does_not_answer_is_given_up() {
     let stand_in = StandIn::start().await;
     let endpoint = stand_in.endpoint();
     let address = format!("s3://log-public?private=s3://log-private&endpoint={endpoint}");
-    let keys = S3Keys {
-        id: "id".to_owned(),
-        secret: "secret".to_owned(),
-        session: None,
-    };
     let options = S3Options {
         request_time: Duration::from_millis(200),
         read_again: 0,
         ..S3Options::default()
     };
-    let store = S3::new(address.parse().unwrap(), keys, options);
+    let store = S3::new(address.parse().unwrap(), keys(), options);
     stand_in.decide(|_| Some(Fault::Slow(Duration::from_secs(30))));
     let error = store.create_slot(0, "bytes".into()).await.unwrap_err();
     assert!(matches!(error, StoreError::Unknown(_)), "{error:?}");
@@ -338,17 +336,44 @@ async fn the_time_is_told_by_the_store() {
     assert!(since < 60_000, "{since}");
 }
 
+/// Full tiles and bundles, and nothing that is superseded or replaced.
+#[tokio::test]
+async fn what_never_changes_is_locked() {
+    let stand_in = StandIn::start().await;
+    stand_in.say_date("Sun, 06 Nov 1994 08:49:37 GMT");
+    let endpoint = stand_in.endpoint();
+    let address =
+        format!("s3://log/public?private=s3://log/private&endpoint={endpoint}&lock-days=30");
+    let store = S3::new(address.parse().unwrap(), keys(), S3Options::default());
+    let tile = public("tile/0/000");
+    let error = store.create(&tile, "early".into()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    assert_eq!(store.read(&tile).await.unwrap(), None);
+    for path in [
+        "tile/0/000",
+        "tile/0/001.p/7",
+        "tile/entries/000",
+        "tile/entries/001.p/7",
+        "checkpoint",
+    ] {
+        store.create(&public(path), "new".into()).await.unwrap();
+    }
+    store.create_slot(0, "slot".into()).await.unwrap();
+    let asked = stand_in.take_asked().into_iter();
+    let locked = asked.filter_map(|asked| Some((asked.key, asked.locked_until?)));
+    let (locked, until): (Vec<_>, Vec<_>) = locked.unzip();
+    assert_eq!(locked, ["public/tile/0/000", "public/tile/entries/000"]);
+    for until in until {
+        assert!(until.starts_with("1994-12-06T08:49:3"), "{until}");
+    }
+}
+
 #[tokio::test]
 async fn who_only_reads_needs_no_place_for_slots() {
     let stand_in = StandIn::start().await;
     stand_in.tamper("log-public", "a/tile/0/000", Some("bytes".into()));
     let address = format!("s3://log-public/a?endpoint={}", stand_in.endpoint());
-    let keys = S3Keys {
-        id: "id".to_owned(),
-        secret: "secret".to_owned(),
-        session: None,
-    };
-    let store = S3::new(address.parse().unwrap(), keys, S3Options::default());
+    let store = S3::new(address.parse().unwrap(), keys(), S3Options::default());
     assert_eq!(
         store.fetch("tile/0/000", 5).await.unwrap().unwrap(),
         "bytes"
