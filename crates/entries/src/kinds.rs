@@ -1,6 +1,10 @@
 //! The kinds of Rekor's entries, behind one interface: a proposed spec is verified and gives what is logged; what is logged gives what it can
 //! be searched by, and what a person wants to know.
 
+mod dsse;
+mod intoto;
+mod spec;
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -102,7 +106,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[];
+pub(crate) const ALL: &[&dyn Kind] = &[&dsse::V001, &intoto::V001, &intoto::V002];
 
 /// The kind of this name and version.
 pub(crate) fn find(name: &str, version: &str) -> Result<&'static dyn Kind, EntryError> {
