@@ -4,6 +4,7 @@
 mod dsse;
 mod intoto;
 mod spec;
+mod tuf;
 
 use std::fmt;
 
@@ -106,7 +107,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[&dsse::V001, &intoto::V001, &intoto::V002];
+pub(crate) const ALL: &[&dyn Kind] = &[&dsse::V001, &intoto::V001, &intoto::V002, &tuf::V001];
 
 /// The kind of this name and version.
 pub(crate) fn find(name: &str, version: &str) -> Result<&'static dyn Kind, EntryError> {

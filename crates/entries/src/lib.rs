@@ -28,6 +28,7 @@ mod request;
 mod search;
 mod statement;
 mod stored;
+mod two_spellings;
 mod verifier;
 
 pub use artifact::{Hasher, artifact_digests};
