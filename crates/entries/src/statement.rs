@@ -85,8 +85,8 @@ impl<'a> Visitor<'a> for Digests<'_> {
             if self.0.len() == MAX_KEYS {
                 return Err(A::Error::custom("no more are taken"));
             }
-            let lengths = algorithm.len().min(value.len())..=algorithm.len().max(value.len());
-            if *lengths.start() > 0 && *lengths.end() <= MAX_LEN {
+            let fits = |text: &str| (1..=MAX_LEN).contains(&text.len());
+            if fits(&algorithm) && fits(&value) {
                 let digest = format!("{algorithm}:{value}").to_lowercase();
                 self.0.insert(SearchKey::new(Domain::Attested, digest));
             }

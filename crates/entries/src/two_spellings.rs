@@ -132,7 +132,10 @@ pub(crate) fn members(json: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>,
     members.sort_by(|(a, _), (b, _)| a.cmp(b));
     for (one, next) in members.iter().zip(members.iter().skip(1)) {
         if one.0 == next.0 {
-            return Err(format!("object has the member {:?} twice", one.0));
+            return Err(format!(
+                "object has a member twice: {}",
+                crate::Excerpt::new(&one.0)
+            ));
         }
     }
     Ok(members)
@@ -176,7 +179,7 @@ fn whole(text: &str) -> Result<String, String> {
     }
     let shown = crate::Excerpt::new(text);
     Err(format!(
-        "number {shown} is not a whole one between -{MAX_WHOLE} and {MAX_WHOLE}"
+        "number is not a whole one between -{MAX_WHOLE} and {MAX_WHOLE}: {shown}"
     ))
 }
 
@@ -250,14 +253,11 @@ mod tests {
             assert_eq!(
                 refused(&format!("[{number}]")),
                 format!(
-                    "number {number} is not a whole one between -9007199254740991 and 9007199254740991"
+                    "number is not a whole one between -9007199254740991 and 9007199254740991: {number}"
                 )
             );
         }
-        assert!(
-            refused(r#"{"a":1,"b":2,"\u0061":3}"#)
-                .starts_with(r#"object has the member "a" twice"#)
-        );
+        assert!(refused(r#"{"a":1,"b":2,"\u0061":3}"#).starts_with("object has a member twice: a"));
         let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(both(&nested(MAX_DEPTH)).0, nested(MAX_DEPTH));
         assert!(refused(&nested(MAX_DEPTH + 1)).starts_with("is nested deeper than 32 levels"));

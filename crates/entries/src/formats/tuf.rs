@@ -60,7 +60,7 @@ impl Metadata {
         let head: Head = parse(text.get()).map_err(|error| invalid(format!("signed {error}")))?;
         if !ROLES.contains(&head.role.as_str()) {
             return Err(invalid(format!(
-                "_type {} is not one of root, targets, snapshot and timestamp",
+                "_type is not one of root, targets, snapshot and timestamp: {}",
                 Excerpt::new(&head.role)
             )));
         }
@@ -70,8 +70,9 @@ impl Metadata {
             if !signatures.is_empty() {
                 canonical.push(b',');
             }
-            let bytes = decode_hex(&sig)
-                .ok_or_else(|| invalid(format!("sig {} is not hexadecimal", Excerpt::new(&sig))))?;
+            let bytes = decode_hex(&sig).ok_or_else(|| {
+                invalid(format!("sig is not hexadecimal: {}", Excerpt::new(&sig)))
+            })?;
             let stored = serde_json::json!({"keyid": key_id, "sig": sig.to_ascii_lowercase()});
             canonical.extend(crate::kinds::canonical_json(&stored)?);
             signatures.push(Signature { key_id, bytes });
@@ -145,7 +146,7 @@ impl Root {
                 return Err(EntryError::invalid(
                     metadata.field,
                     format!(
-                        "signature under key id {} does not verify over signed with that key of the root",
+                        "signature does not verify over signed with the root's key {}",
                         Excerpt::new(key_id)
                     ),
                 ));

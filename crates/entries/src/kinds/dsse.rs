@@ -161,7 +161,7 @@ fn match_keys<'e>(
     {
         return Err(EntryError::invalid(
             "envelope.signatures",
-            format!("{} is of none of the verifiers", Excerpt::new(text)),
+            format!("no verifier takes signature {}", Excerpt::new(text)),
         ));
     }
     taken.sort_by_key(|(text, _)| *text);

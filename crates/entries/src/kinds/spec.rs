@@ -59,7 +59,7 @@ impl Hash {
         if self.value.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(EntryError::invalid(
                 field,
-                format!("{} is not in lower case", Excerpt::new(&self.value)),
+                format!("value is not in lower case: {}", Excerpt::new(&self.value)),
             ));
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Hash {
         if self.algorithm != SHA256 {
             return Err(EntryError::invalid(
                 field,
-                format!("algorithm {} is not sha256", Excerpt::new(&self.algorithm)),
+                format!("algorithm is not sha256: {}", Excerpt::new(&self.algorithm)),
             ));
         }
         let digits = self.value.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -78,7 +78,7 @@ impl Hash {
             return Err(EntryError::invalid(
                 field,
                 format!(
-                    "{} is not {SHA256_DIGITS} hexadecimal digits",
+                    "value is not {SHA256_DIGITS} hexadecimal digits: {}",
                     Excerpt::new(&self.value)
                 ),
             ));
