@@ -4,6 +4,7 @@
 pub(crate) mod minisign;
 pub(crate) mod pgp;
 pub(crate) mod ssh;
+pub(crate) mod tuf;
 pub(crate) mod x509;
 
 use std::fmt;

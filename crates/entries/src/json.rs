@@ -86,8 +86,8 @@ pub(crate) fn from_slice<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, En
 /// A string, borrowed from the document where it has no escapes.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
-impl<'a> Deserialize<'a> for Text<'a> {
-    fn deserialize<D: Deserializer<'a>>(input: D) -> Result<Self, D::Error> {
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         struct Str;
 
         impl<'a> Visitor<'a> for Str {

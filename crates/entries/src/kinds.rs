@@ -1,6 +1,11 @@
 //! The kinds of Rekor's entries, behind one interface: a proposed spec is verified and gives what is logged; what is logged gives what it can
 //! be searched by, and what a person wants to know.
 
+mod dsse;
+mod intoto;
+mod spec;
+mod tuf;
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -105,7 +110,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[];
+pub(crate) const ALL: &[&dyn Kind] = &[&dsse::V001, &intoto::V001, &intoto::V002, &tuf::V001];
 
 /// Every kind and version, as `log.json` names them: `hashedrekord/0.0.2`.
 #[must_use]

@@ -27,7 +27,9 @@ mod proposed;
 mod raw;
 mod request;
 mod search;
+mod statement;
 mod stored;
+mod two_spellings;
 mod verifier;
 
 pub use artifact::{Hasher, artifact_digests};

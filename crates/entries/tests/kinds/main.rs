@@ -7,4 +7,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod dsse;
+mod intoto;
 mod support;
+mod tuf;

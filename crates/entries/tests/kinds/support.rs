@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tegula_entries::{Entry, EntryError, StoredEntry, parse_proposed_v1};
 
 /// A file below `tests/data`.
@@ -33,7 +34,24 @@ pub(crate) fn accepted(kind: &str, version: &str, spec: &Value) -> (Entry, Store
     assert_eq!((stored.kind(), stored.version()), (kind, version));
     // Again, and it is the same entry.
     assert_eq!(propose(kind, version, spec).unwrap(), entry);
+    keep(kind, version, spec, &entry);
     (entry, stored)
+}
+
+/// Keeps an entry for the judges (`judges/run`).
+fn keep(kind: &str, version: &str, spec: &Value, entry: &Entry) {
+    let kept = json!({
+        "proposed": {"apiVersion": version, "kind": kind, "spec": spec},
+        "body": str::from_utf8(entry.body()).unwrap(),
+    });
+    let kept = serde_json::to_vec(&kept).unwrap();
+    let name: String = Sha256::digest(&kept)[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kinds");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{kind}-{name}.json")), kept).unwrap();
 }
 
 /// Why an entry is refused.
