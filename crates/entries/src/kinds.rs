@@ -1,6 +1,10 @@
 //! The kinds of Rekor's entries, behind one interface: a proposed spec is verified and gives what is logged; what is logged gives what it can
 //! be searched by, and what a person wants to know.
 
+mod alpine;
+mod rekord;
+mod sha256;
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -102,7 +106,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[];
+pub(crate) const ALL: &[&dyn Kind] = &[&alpine::Alpine, &rekord::Rekord];
 
 /// The kind of this name and version.
 pub(crate) fn find(name: &str, version: &str) -> Result<&'static dyn Kind, EntryError> {
@@ -137,6 +141,14 @@ pub(crate) fn read_json<'a, T: Deserialize<'a>>(
     json: &'a str,
 ) -> Result<T, EntryError> {
     serde_json::from_str(json).map_err(|error| EntryError::invalid(field, error.to_string()))
+}
+
+/// Reads a logged spec likewise.
+pub(crate) fn read_value<'a, T: Deserialize<'a>>(
+    field: &'static str,
+    json: &'a Value,
+) -> Result<T, EntryError> {
+    T::deserialize(json).map_err(|error| EntryError::invalid(field, error.to_string()))
 }
 
 /// A field of standard base64, whose bytes are wanted. Padding may be missing, and line ends may be in it.

@@ -26,6 +26,7 @@ mod proposed;
 mod raw;
 mod request;
 mod search;
+mod spki;
 mod stored;
 mod verifier;
 
