@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
 use ed25519_dalek::VerifyingKey;
 use sha2::digest::consts::U64;
@@ -171,6 +171,18 @@ impl PublicKey {
             Verifying::Ed25519(key) => verify_ed25519ph(key, digest, signature),
         };
         verified.ok_or(EntryError::Signature)
+    }
+
+    /// Checks a signature over the whole message by an algorithm that need not be the one of its details. `false` if the algorithm is not for
+    /// such a key.
+    pub(crate) fn verifies_by(
+        &self,
+        algorithm: &'static dyn VerificationAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        let key = UnparsedPublicKey::new(algorithm, &self.spki);
+        key.verify(message, signature).is_ok()
     }
 
     /// Checks a pure Ed25519 signature over the whole message. `false` for a key of another algorithm.
@@ -343,11 +355,13 @@ impl FixedOutput for Prehashed {
 }
 
 // The contents of AlgorithmIdentifier: an object identifier, and NULL or a named curve where there are parameters.
-const RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-const EC_P256: &[u8] =
+pub(crate) const RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+pub(crate) const EC_P256: &[u8] =
     b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
-const EC_P384: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
-const EC_P521: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23";
-const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
+pub(crate) const EC_P384: &[u8] =
+    b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
+pub(crate) const EC_P521: &[u8] =
+    b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23";
+pub(crate) const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
 
 const UNCOMPRESSED: u8 = 0x04;

@@ -1,8 +1,11 @@
 //! The kinds of Rekor's entries, behind one interface: a proposed spec is verified and gives what is logged; what is logged gives what it can
 //! be searched by, and what a person wants to know.
 
+mod alpine;
 mod dsse;
 mod intoto;
+mod rekord;
+mod sha256;
 mod spec;
 mod tuf;
 
@@ -110,7 +113,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[&dsse::V001, &intoto::V001, &intoto::V002, &tuf::V001];
+pub(crate) const ALL: &[&dyn Kind] = &[&alpine::Alpine, &dsse::V001, &intoto::V001, &intoto::V002, &rekord::Rekord, &tuf::V001];
 
 /// Every kind and version, as `log.json` names them: `hashedrekord/0.0.2`.
 #[must_use]
@@ -155,6 +158,14 @@ pub(crate) fn read_json<'a, T: Deserialize<'a>>(
     json: &'a str,
 ) -> Result<T, EntryError> {
     serde_json::from_str(json).map_err(|error| EntryError::invalid(field, error.to_string()))
+}
+
+/// Reads a logged spec likewise.
+pub(crate) fn read_value<'a, T: Deserialize<'a>>(
+    field: &'static str,
+    json: &'a Value,
+) -> Result<T, EntryError> {
+    T::deserialize(json).map_err(|error| EntryError::invalid(field, error.to_string()))
 }
 
 /// A field of standard base64, whose bytes are wanted. Padding may be missing, and line ends may be in it.

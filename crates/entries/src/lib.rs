@@ -27,6 +27,7 @@ mod proposed;
 mod raw;
 mod request;
 mod search;
+mod spki;
 mod statement;
 mod stored;
 mod two_spellings;

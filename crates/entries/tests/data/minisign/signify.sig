@@ -1,0 +1,2 @@
+untrusted comment: verify with signify.pub
+RWRxQF9PMwTqGi4pg9TW9HIY+2ZyJsvniaTnxpV0ZZD8WIK5VPCyZRyBKmW/E4/FlswzP1Y0ZZbq5k5erO42BpL8gVTbTOuKWws=
