@@ -1,6 +1,9 @@
 //! The kinds of Rekor's entries, behind one interface: a proposed spec is verified and gives what is logged; what is logged gives what it can
 //! be searched by, and what a person wants to know.
 
+mod helm;
+mod rpm;
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -102,7 +105,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[];
+pub(crate) const ALL: &[&dyn Kind] = &[&helm::Helm, &rpm::Rpm];
 
 /// The kind of this name and version.
 pub(crate) fn find(name: &str, version: &str) -> Result<&'static dyn Kind, EntryError> {
