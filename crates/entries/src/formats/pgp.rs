@@ -10,6 +10,8 @@ mod arithmetic;
 mod armor;
 mod certificate;
 mod packets;
+#[cfg(test)]
+mod tests;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -7,4 +7,6 @@
     reason = "a test stops where it fails"
 )]
 
+mod helm;
+mod rpm;
 mod support;
