@@ -3,8 +3,10 @@
 
 mod alpine;
 mod dsse;
+mod helm;
 mod intoto;
 mod rekord;
+mod rpm;
 mod sha256;
 mod spec;
 mod tuf;
@@ -113,7 +115,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[&alpine::Alpine, &dsse::V001, &intoto::V001, &intoto::V002, &rekord::Rekord, &tuf::V001];
+pub(crate) const ALL: &[&dyn Kind] = &[&alpine::Alpine, &dsse::V001, &helm::Helm, &intoto::V001, &intoto::V002, &rekord::Rekord, &rpm::Rpm, &tuf::V001];
 
 /// Every kind and version, as `log.json` names them: `hashedrekord/0.0.2`.
 #[must_use]

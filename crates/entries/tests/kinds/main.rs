@@ -8,6 +8,8 @@
 )]
 
 mod dsse;
+mod helm;
 mod intoto;
+mod rpm;
 mod support;
 mod tuf;

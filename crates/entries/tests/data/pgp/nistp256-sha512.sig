@@ -1,0 +1,7 @@
+-----BEGIN PGP SIGNATURE-----
+
+iIsEABMKADMWIQQ5oitd+jpVYC7i0RcoXTSJJxWkpAUCawdtYxUcbmlzdHAyNTZA
+ZXhhbXBsZS5jb20ACgkQKF00iScVpKQgygD/b+isLe2iiffz4yqHhgTikeTap7Bt
+gT3rUyyb5IAHHxsBALW5RbIqjt/JPNIqKKXwXjuuhfn4+wXkx94hfOXrUDMi
+=LuVa
+-----END PGP SIGNATURE-----
