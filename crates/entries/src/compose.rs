@@ -59,7 +59,7 @@ impl Files {
         {
             return Some("cose");
         }
-        if alone && self.public_keys.is_empty() && matches!(artifact, [0x30, 0x80.., ..]) {
+        if alone && self.public_keys.is_empty() && matches!(artifact, [0x30, 0x80..=0xff, ..]) {
             return Some("rfc3161");
         }
         let format = self.format();

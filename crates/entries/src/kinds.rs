@@ -115,7 +115,16 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[&alpine::Alpine, &dsse::V001, &helm::Helm, &intoto::V001, &intoto::V002, &rekord::Rekord, &rpm::Rpm, &tuf::V001];
+pub(crate) const ALL: &[&dyn Kind] = &[
+    &alpine::Alpine,
+    &dsse::V001,
+    &helm::Helm,
+    &intoto::V001,
+    &intoto::V002,
+    &rekord::Rekord,
+    &rpm::Rpm,
+    &tuf::V001,
+];
 
 /// Every kind and version, as `log.json` names them: `hashedrekord/0.0.2`.
 #[must_use]

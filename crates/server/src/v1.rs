@@ -179,7 +179,7 @@ async fn found(log: &Log, logged: Option<Logged>) -> Response {
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, no_store);
-    Ok(response)
+    response
 }
 
 /// Where an entry is, in Rekor v1's words: the tree, and the leaf hash.

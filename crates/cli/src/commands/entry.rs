@@ -266,7 +266,7 @@ impl EntryArgs {
                 !is_stdin(path)
                     && matches!(
                         begin.as_slice(),
-                        [b'P', b'K', 3, 4, ..] | [0x30, 0x80.., ..]
+                        [b'P', b'K', 3, 4, ..] | [0x30, 0x80..=0xff, ..]
                     )
             }),
         };

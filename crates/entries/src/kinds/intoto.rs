@@ -88,6 +88,7 @@ impl Kind for V001 {
         if let Some(payload) = content.payload_hash {
             payload.check("content.payloadHash")?;
             facts.digest("Payload", &payload.algorithm, &payload.value);
+            facts.attestation = payload.bytes();
         }
         facts.digest("Envelope", &content.hash.algorithm, &content.hash.value);
         Ok(facts)
@@ -193,6 +194,7 @@ impl Kind for V002 {
         );
         let payload = content.payload_hash;
         facts.digest("Payload", &payload.algorithm, &payload.value);
+        facts.attestation = payload.bytes();
         facts.digest(
             "File, as the client says",
             &content.hash.algorithm,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::digest::decode_hex;
 use crate::formats::{Format, FormatKey, MAX_KEY_LEN, parse_key};
 use crate::search::hex;
 use crate::{EntryError, Excerpt};
@@ -51,6 +52,11 @@ impl Hash {
             algorithm: SHA256.to_owned(),
             value: hex(&Sha256::digest(bytes)),
         }
+    }
+
+    /// Its bytes, if it is well formed.
+    pub(crate) fn bytes(&self) -> Option<[u8; 32]> {
+        decode_hex(&self.value)?.try_into().ok()
     }
 
     /// As a log writes it that has computed it: SHA-256, in lower case.

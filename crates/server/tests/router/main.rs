@@ -12,3 +12,4 @@ mod reads;
 mod served;
 mod slow;
 mod uploads;
+mod v1;

@@ -45,10 +45,26 @@ impl Served {
         Self::with(kinds, options, |_| ()).await
     }
 
+    /// A log of all kinds, which keeps attestations of up to so many bytes.
+    pub(crate) async fn with_attestations(limit: Option<u64>) -> Self {
+        let kinds = tegula_entries::kinds();
+        let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+        Self::made(&kinds, Options::default(), |_| (), limit).await
+    }
+
     pub(crate) async fn with(
         kinds: &[&str],
         options: Options,
         configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::made(kinds, options, configure, None).await
+    }
+
+    async fn made(
+        kinds: &[&str],
+        options: Options,
+        configure: impl FnOnce(&mut Config),
+        attestation_bytes: Option<u64>,
     ) -> Self {
         let signer = SigningKey::ed25519_from_seed("log.example", &[7; 32]).unwrap();
         let key = signer.verifier();
@@ -63,7 +79,7 @@ impl Served {
                 entry_bytes: 65_535,
                 batch_entries: 1_000,
                 batch_bytes: 4 << 20,
-                attestation_bytes: None,
+                attestation_bytes,
             },
         };
         let store = Memory::new();

@@ -210,7 +210,8 @@ async fn a_client_may_upload_so_much_a_minute() {
     assert_eq!(ask("192.0.2.2", BATCH, batch()).await, (200, false));
     assert_eq!(ask("192.0.2.2", BATCH, batch()).await, (429, true));
     // More than there is in a minute takes all of it.
-    let large = || json!({"requests": ["one", "two", "three", "four"].map(request)});
+    let four = ["one", "two", "three", "four"];
+    let large = || json!({"requests": four.map(request).to_vec()});
     assert_eq!(ask("192.0.2.3", BATCH, large()).await, (200, false));
     assert_eq!(ask("192.0.2.3", ENTRIES, request("one")).await, (429, true));
     // Without a socket, somebody else limits.
