@@ -7,4 +7,8 @@
     reason = "a test stops where it fails"
 )]
 
+mod alpine;
+mod minisign;
+mod rekord;
+mod ssh;
 mod support;
