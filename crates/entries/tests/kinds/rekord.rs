@@ -194,7 +194,7 @@ fn what_is_missing_is_named() {
     spec["data"]["content"] = json!(7);
     assert_eq!(
         why(&spec),
-        "spec: invalid type: integer `7`, expected a string at line 1 column 19"
+        "spec: invalid type: integer `7`, expected a string at line 1 column 20"
     );
 }
 

@@ -199,7 +199,7 @@ fn a_signature_is_over_files_and_by_a_hash_that_is_known() {
     );
     assert_eq!(
         with(replaced("ed25519.sig", b"sha512", b"sha1")),
-        "signature: unknown or unsupported algorithm"
+        "signature: invalid label: 'sha1'"
     );
     let mut blob = blob("ed25519.sig");
     for (version, error) in [
@@ -209,8 +209,6 @@ fn a_signature_is_over_files_and_by_a_hash_that_is_known() {
         blob[9] = version;
         assert_eq!(with(pem("SSH SIGNATURE", &blob)), error);
     }
-    let sha1 = replaced("rsa3072.sig", b"sha512", b"sha512");
-    assert_eq!(sha1, pem("SSH SIGNATURE", &self::blob("rsa3072.sig")));
     let signature = self::blob("rsa3072.sig");
     let inner = signature.len() - 4 - 384 - 4 - 12;
     let inner = &signature[inner..];
@@ -266,7 +264,6 @@ fn what_is_no_signature_is_refused() {
 #[test]
 fn what_is_no_key_is_refused() {
     let with = |key: &str| why(&spec(key, file("ed25519.sig"), file("content")));
-    let known = "expected one of ssh-ed25519, ssh-rsa, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ecdsa-sha2-nistp521, sk-ssh-ed2…";
     let line = text("ed25519.pub");
     let words: Vec<_> = line.split(' ').collect();
     assert_eq!(with("# nothing\n"), "public key is missing or empty");
@@ -295,7 +292,6 @@ fn what_is_no_key_is_refused() {
         &String::from_utf8(data("p256.pub.pem")).unwrap(),
         "public key: is of algorithm \"-----BEGIN\", expected one of ",
     );
-    assert_eq!(known.chars().last(), Some('…'));
     assert_eq!(
         with(&format!("ssh-rsa {}", words[1])),
         "public key: is of ssh-ed25519, and named ssh-rsa"
