@@ -111,10 +111,10 @@ fn to_json(key: &[u8], digest: &[u8; 32], pkginfo: &BTreeMap<String, String>) ->
 fn verify(package: &[u8], key: &X509Key) -> Result<BTreeMap<String, String>, EntryError> {
     let public_key = rsa_key(key)?;
     let (signatures, rest) = signatures(package)?;
-    let (control, pkginfo, data) = control(rest, package.len())?;
-    let signed = signatures
-        .iter()
-        .any(|(algorithm, bytes)| public_key.verifies_by(*algorithm, control, bytes));
+    let control = Control::new(rest, package.len())?;
+    let signed = signatures.iter().any(|signature| {
+        public_key.verifies_by(signature.algorithm, control.bytes, &signature.bytes)
+    });
     if !signed {
         return Err(EntryError::NotSigned {
             signature: "the package's signature",
@@ -122,9 +122,9 @@ fn verify(package: &[u8], key: &X509Key) -> Result<BTreeMap<String, String>, Ent
             key: "the given key",
         });
     }
-    let pkginfo = pkginfo::parse(&pkginfo)?;
+    let pkginfo = pkginfo::parse(&control.pkginfo)?;
     let stated = data_hash(&pkginfo)?;
-    let actual: [u8; 32] = Sha256::digest(data).into();
+    let actual: [u8; 32] = Sha256::digest(control.data).into();
     if stated != actual {
         return Err(EntryError::invalid(
             ".PKGINFO",
@@ -163,10 +163,14 @@ fn data_hash(pkginfo: &BTreeMap<String, String>) -> Result<[u8; 32], EntryError>
     })
 }
 
-/// The signatures in the first member, each with what its name says of its algorithm, and what follows the member.
-fn signatures(
-    package: &[u8],
-) -> Result<(Vec<(&'static RsaParameters, Vec<u8>)>, &[u8]), EntryError> {
+/// A signature, and what its name says of its algorithm.
+struct Signature {
+    algorithm: &'static RsaParameters,
+    bytes: Vec<u8>,
+}
+
+/// The signatures in the first member, and what follows it.
+fn signatures(package: &[u8]) -> Result<(Vec<Signature>, &[u8]), EntryError> {
     let field = "signature member";
     let mut files = Files::new(field, Member::new(package, MAX_SIGNATURE_MEMBER));
     let mut signatures = Vec::new();
@@ -189,7 +193,10 @@ fn signatures(
             name if name.starts_with(".RSA512.") => &RSA_PKCS1_2048_8192_SHA512,
             _ => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
         };
-        signatures.push((algorithm, bare(files.contents(file.size)?)));
+        signatures.push(Signature {
+            algorithm,
+            bytes: bare(files.contents(file.size)?),
+        });
     }
     if signatures.is_empty() {
         return Err(EntryError::invalid(
@@ -209,30 +216,44 @@ fn bare(signature: Vec<u8>) -> Vec<u8> {
     block.map_or(signature, |block| block.der)
 }
 
-/// The second member as it is, its `.PKGINFO`, and what follows it.
-fn control(bytes: &[u8], package_len: usize) -> Result<(&[u8], Vec<u8>, &[u8]), EntryError> {
-    let field = "control member";
-    // What a package may unpack to is in proportion to what was sent.
-    let most = (2 * package_len as u64).clamp(MIN_PKGINFO_LIMIT, MAX_PKGINFO);
-    let mut files = Files::new(field, Member::new(bytes, MAX_CONTROL_MEMBER));
-    let mut pkginfo = None;
-    while let Some(file) = files.next()? {
-        if file.name != ".PKGINFO" {
-            continue;
+/// The second member.
+struct Control<'a> {
+    /// As it is compressed.
+    bytes: &'a [u8],
+    pkginfo: Vec<u8>,
+    /// What follows it.
+    data: &'a [u8],
+}
+
+impl<'a> Control<'a> {
+    fn new(bytes: &'a [u8], package_len: usize) -> Result<Self, EntryError> {
+        let field = "control member";
+        // What a package may unpack to is in proportion to what was sent.
+        let most = (2 * package_len as u64).clamp(MIN_PKGINFO_LIMIT, MAX_PKGINFO);
+        let mut files = Files::new(field, Member::new(bytes, MAX_CONTROL_MEMBER));
+        let mut pkginfo = None;
+        while let Some(file) = files.next()? {
+            if file.name != ".PKGINFO" {
+                continue;
+            }
+            if file.size > most {
+                return Err(limit(".PKGINFO", file.size, most));
+            }
+            if pkginfo.replace(files.contents(file.size)?).is_some() {
+                return Err(EntryError::invalid(field, "has two files .PKGINFO"));
+            }
         }
-        if file.size > most {
-            return Err(limit(".PKGINFO", file.size, most));
-        }
-        if pkginfo.replace(files.contents(file.size)?).is_some() {
-            return Err(EntryError::invalid(field, "has two files .PKGINFO"));
-        }
+        let pkginfo = pkginfo.ok_or_else(|| EntryError::invalid(field, "has no file .PKGINFO"))?;
+        let data = files.finish()?.rest();
+        let (bytes, data) = bytes
+            .split_at_checked(bytes.len() - data.len())
+            .unwrap_or_default();
+        Ok(Self {
+            bytes,
+            pkginfo,
+            data,
+        })
     }
-    let pkginfo = pkginfo.ok_or_else(|| EntryError::invalid(field, "has no file .PKGINFO"))?;
-    let rest = files.finish()?.rest();
-    let (control, data) = bytes
-        .split_at_checked(bytes.len() - rest.len())
-        .unwrap_or_default();
-    Ok((control, pkginfo, data))
 }
 
 fn limit(field: &'static str, found: u64, limit: u64) -> EntryError {

@@ -28,10 +28,7 @@ impl Given {
         let value = self.value.as_deref().unwrap_or_default();
         let digest = decode_hex(value).and_then(|digest| digest.try_into().ok());
         digest.ok_or_else(|| {
-            EntryError::invalid(
-                "hash",
-                format!("{:?} is not 64 hexadecimal digits", Excerpt::new(value)),
-            )
+            EntryError::invalid("hash", format!("{value:?} is not 64 hexadecimal digits"))
         })
     }
 }

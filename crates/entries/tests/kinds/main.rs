@@ -4,12 +4,17 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     reason = "a test stops where it fails"
 )]
 
+mod alpine;
 mod dsse;
 mod helm;
 mod intoto;
+mod minisign;
+mod rekord;
 mod rpm;
+mod ssh;
 mod support;
 mod tuf;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use super::limit;
 use crate::EntryError;
 
 /// The files of an archive, one after another. An archive may end without blocks of zeros, as abuild cuts them off.
@@ -136,11 +137,7 @@ impl<R: Read> Files<R> {
     /// An extended header may hold times and checksums. A name or a size in it would be read by some, and passed over by others.
     fn check_extended(&mut self, size: u64) -> Result<(), EntryError> {
         if size > MAX_EXTENDED {
-            return Err(EntryError::limit(
-                "extended tar header",
-                usize::try_from(size).unwrap_or(usize::MAX),
-                MAX_EXTENDED as usize,
-            ));
+            return Err(limit("extended tar header", size, MAX_EXTENDED));
         }
         let records = self.contents(size)?;
         let renames = |line: &[u8]| {
