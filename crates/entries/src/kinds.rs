@@ -1,6 +1,10 @@
 //! The kinds of Rekor's entries, behind one interface: a proposed spec is verified and gives what is logged; what is logged gives what it can
 //! be searched by, and what a person wants to know.
 
+pub(crate) mod cose;
+pub(crate) mod jar;
+pub(crate) mod rfc3161;
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -102,7 +106,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[];
+pub(crate) const ALL: &[&dyn Kind] = &[&cose::Cose, &jar::Jar, &rfc3161::Rfc3161];
 
 /// The kind of this name and version.
 pub(crate) fn find(name: &str, version: &str) -> Result<&'static dyn Kind, EntryError> {
@@ -155,6 +159,31 @@ pub(crate) fn base64(
         field,
         text: Excerpt::new(text),
     })
+}
+
+/// A SHA-256 as it is logged: `{"algorithm":"sha256","value":"…"}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredHash {
+    algorithm: String,
+    value: String,
+}
+
+impl StoredHash {
+    /// Its hexadecimal, if a log has written it.
+    pub(crate) fn sha256(&self) -> Result<&str, EntryError> {
+        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if self.algorithm != "sha256" || self.value.len() != 64 || !self.value.bytes().all(lower) {
+            return Err(EntryError::invalid(
+                "hash",
+                format!(
+                    "{}:{} is not sha256 with 64 hexadecimal digits in lower case",
+                    self.algorithm, self.value
+                ),
+            ));
+        }
+        Ok(&self.value)
+    }
 }
 
 impl fmt::Debug for dyn Kind {

@@ -1,8 +1,9 @@
 //! What a signature is verified with: a public key, or a certificate that holds one.
 
 use crate::error::PemError;
+use crate::formats::scheme;
 use crate::pem::{self, Block};
-use crate::{Digest, EntryError, Excerpt, Hasher, KeyDetails, PublicKey, certificate};
+use crate::{Digest, EntryError, Excerpt, KeyDetails, PublicKey, certificate};
 
 /// Whether a verifier was given as a bare key or as a certificate.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
@@ -142,15 +143,10 @@ impl Verifier {
         self.key.details()
     }
 
-    /// Whether a signature over a whole message is this key's, with the hash that the key signs; pure Ed25519, not its prehashed form.
+    /// Whether a signature over a whole message is this key's: with SHA-256, or with the hash that the curve has; pure Ed25519, not its
+    /// prehashed form.
     pub(crate) fn verifies_message(&self, message: &[u8], signature: &[u8]) -> bool {
-        if self.key_details() == KeyDetails::Ed25519Ph {
-            return self.key.verifies_pure_ed25519(message, signature);
-        }
-        let mut hasher = Hasher::new(self.key_details().digest_algorithm());
-        hasher.update(message);
-        let digest = hasher.finish();
-        digest.is_ok_and(|digest| self.key.verify(&digest, signature).is_ok())
+        scheme::verifies_message(&self.key, message, signature)
     }
 
     /// Checks a signature over a digest.

@@ -7,4 +7,8 @@
     reason = "a test stops where it fails"
 )]
 
+mod cose;
+mod jar;
+mod rfc3161;
 mod support;
+mod x509;
