@@ -35,6 +35,9 @@ impl SignedData {
         let invalid = |reason: String| {
             EntryError::invalid(field, format!("is not SignedData in DER: {reason}"))
         };
+        if der.len() > MAX_LEN {
+            return Err(EntryError::limit(field, der.len(), MAX_LEN));
+        }
         let outer = Piece::only(der, Tag::Sequence).map_err(invalid)?;
         let [kind, wrapped] = outer.inner().map_err(invalid)?[..] else {
             return Err(invalid(
@@ -395,6 +398,9 @@ pub(crate) const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
+
+/// No body has room for more: 64 KiB.
+const MAX_LEN: usize = 64 << 10;
 
 /// The signer's, and those that vouch for it.
 const MAX_CERTIFICATES: usize = 16;

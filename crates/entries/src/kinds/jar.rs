@@ -4,7 +4,7 @@
 //! are as jarsigner and Rekor have them: an entry that the manifest does not name is not signed, and is no reason to refuse; and names are
 //! compared to the byte, but those of the three files of a signature without regard to case.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
 use aws_lc_rs::digest::Context;
@@ -137,8 +137,10 @@ fn verify(content: &[u8]) -> Result<SignedData, EntryError> {
     signature.verify("the signature file", &signature_file)?;
     check_timestamp(&signature)?;
 
-    let manifest_sections = Sections::parse("META-INF/MANIFEST.MF", &manifest)?;
-    let signed_sections = Sections::parse("the signature file", &signature_file)?;
+    // Each member, and packages that have attributes.
+    let limit = 2 * archive.zip.len() + MAX_ATTRIBUTES;
+    let manifest_sections = Sections::parse("META-INF/MANIFEST.MF", &manifest, limit)?;
+    let signed_sections = Sections::parse("the signature file", &signature_file, limit)?;
     check_manifest(&manifest, &manifest_sections, &signed_sections)?;
     for (name, section) in &manifest_sections.named {
         archive.check_entry(name, section)?;
@@ -409,9 +411,9 @@ impl<'a> Archive<'a> {
             .map(|(hash, _)| Context::new(hash.algorithm()))
             .collect();
         self.read(index, u64::MAX, |piece| {
-            contexts
-                .iter_mut()
-                .for_each(|context| context.update(piece))
+            for context in &mut contexts {
+                context.update(piece);
+            }
         })?;
         for ((hash, expected), context) in expected.iter().zip(contexts) {
             check_digest(name, *hash, expected, &STANDARD.encode(context.finish()))?;
@@ -427,7 +429,7 @@ struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
-    fn parse(file: &'static str, bytes: &'a [u8]) -> Result<Self, EntryError> {
+    fn parse(file: &'static str, bytes: &'a [u8], limit: usize) -> Result<Self, EntryError> {
         let invalid = |reason: String| EntryError::invalid(file, reason);
         let mut rest = bytes;
         let mut main = None;
@@ -440,10 +442,11 @@ impl<'a> Sections<'a> {
             }
             let name = section
                 .attribute("name")
-                .ok_or_else(|| invalid("has a section without a name".to_owned()))?
-                .to_owned();
-            if named.len() == MAX_MEMBERS {
-                return Err(EntryError::limit(file, MAX_MEMBERS + 1, MAX_MEMBERS));
+                .ok_or_else(|| invalid("has a section without a name".to_owned()))?;
+            if named.len() == limit {
+                return Err(invalid(format!(
+                    "has more than {limit} sections, which is as many as an archive of so many members may have"
+                )));
             }
             if named.insert(name.clone(), section).is_some() {
                 return Err(invalid(format!("has two sections for {name}")));
@@ -454,70 +457,94 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Attributes, and the bytes that they are written in.
+/// The bytes of a section, which are known to be attributes. They are read again where they are wanted: kept apart they would be many times
+/// as large.
 struct Section<'a> {
     bytes: &'a [u8],
-    /// Names in lower case.
-    attributes: Vec<(String, String)>,
 }
 
 impl<'a> Section<'a> {
     /// The next section, with the empty line after it.
     fn split(rest: &mut &'a [u8]) -> Result<Self, String> {
         let whole = *rest;
-        let mut lines: Vec<Vec<u8>> = Vec::new();
         loop {
             let line = next_line(rest).ok_or("has a section without an empty line at its end")?;
+            if line.is_empty() {
+                break;
+            }
+        }
+        let len = whole.len() - rest.len();
+        let section = Self {
+            bytes: whole.get(..len).unwrap_or_default(),
+        };
+        section.attributes()?;
+        Ok(section)
+    }
+
+    /// Names in lower case, and values.
+    fn attributes(&self) -> Result<Vec<(String, String)>, String> {
+        let mut lines: Vec<Vec<u8>> = Vec::new();
+        let mut rest = self.bytes;
+        while let Some(line) = next_line(&mut rest) {
             match line {
                 [] => break,
                 [b' ', more @ ..] => lines
                     .last_mut()
                     .ok_or("begins with a continued line")?
                     .extend_from_slice(more),
+                _ if lines.len() == MAX_ATTRIBUTES => {
+                    return Err(format!(
+                        "has more than {MAX_ATTRIBUTES} attributes in one section"
+                    ));
+                }
                 _ => lines.push(line.to_vec()),
             }
         }
         if lines.is_empty() {
             return Err("has an empty section".to_owned());
         }
-        let mut seen = BTreeSet::new();
-        let mut attributes = Vec::with_capacity(lines.len());
+        let mut attributes: Vec<(String, String)> = Vec::with_capacity(lines.len());
         for line in lines {
             let line = String::from_utf8(line).map_err(|error| format!("is not UTF-8: {error}"))?;
             let (name, value) = line
                 .split_once(':')
                 .ok_or_else(|| format!("has the line {line:?}, which is not a name and a value"))?;
             let name = name.trim().to_ascii_lowercase();
-            if !seen.insert(name.clone()) {
+            if attributes.iter().any(|(there, _)| *there == name) {
                 return Err(format!("has the attribute {name} twice in one section"));
             }
             attributes.push((name, value.trim().to_owned()));
         }
-        let len = whole.len() - rest.len();
-        Ok(Self {
-            bytes: whole.get(..len).unwrap_or_default(),
-            attributes,
-        })
+        Ok(attributes)
     }
 
-    fn attribute(&self, name: &str) -> Option<&str> {
-        let found = self.attributes.iter().find(|(there, _)| there == name);
-        found.map(|(_, value)| value.as_str())
+    fn attribute(&self, name: &str) -> Option<String> {
+        let found = self.attributes().ok()?.into_iter();
+        found
+            .filter(|(there, _)| there == name)
+            .map(|(_, value)| value)
+            .next()
     }
 
     /// The digests by known hashes of the attributes with this ending, such as `sha-256-digest`. Where there are others only, nothing would be
     /// verified, and they are refused.
-    fn digests(&self, ending: &str) -> Result<Vec<(Hash, &str)>, EntryError> {
-        let all = || {
-            self.attributes
-                .iter()
-                .filter_map(|(name, value)| Some((name.strip_suffix(ending)?, value.as_str())))
-        };
-        let known: Vec<_> = all()
-            .filter_map(|(name, value)| Some((hash_named(name)?, value)))
-            .collect();
-        match all().next() {
-            Some((name, _)) if known.is_empty() => Err(EntryError::invalid(
+    fn digests(&self, ending: &str) -> Result<Vec<(Hash, String)>, EntryError> {
+        let attributes = self
+            .attributes()
+            .map_err(|reason| EntryError::invalid(ARCHIVE, reason))?;
+        let mut other = None;
+        let mut known: Vec<(Hash, String)> = Vec::new();
+        for (name, value) in attributes {
+            let Some(name) = name.strip_suffix(ending) else {
+                continue;
+            };
+            match hash_named(name) {
+                Some(hash) => known.push((hash, value)),
+                None => other = Some(name.to_owned()),
+            }
+        }
+        match other {
+            Some(name) if known.is_empty() => Err(EntryError::invalid(
                 ARCHIVE,
                 format!("has digests by {name} only, expected SHA-256, SHA-384, SHA-512 or SHA-1"),
             )),
@@ -602,11 +629,14 @@ const MAX_RATIO: u64 = 64;
 /// Inflated bytes that any archive may have, so that a small one may hold an empty table.
 const ALWAYS_INFLATED: u64 = 64 << 10;
 
-/// Bytes of manifest, signature file and block, together, for each byte of the archive.
-const MAX_KEPT_RATIO: u64 = 4;
+/// Bytes of manifest, signature file and block, together, for each byte of the archive, which has each name twice beside them.
+const MAX_KEPT_RATIO: u64 = 2;
 
 /// Rekor v1's limit for each of them: 1 MiB.
 const MAX_KEPT: u64 = 1 << 20;
+
+/// Digests by every hash there is, and what else there is to say of a file.
+const MAX_ATTRIBUTES: usize = 64;
 
 /// At a time.
 const READ_LEN: usize = 16 << 10;

@@ -205,7 +205,7 @@ fn bombs_and_what_is_not_an_archive_are_refused() {
         );
     }
     // Names twice: the central directory has the same one again.
-    let twice = jar.clone();
+    let twice = jar;
     let name = b"org/example/A.class";
     let places: Vec<usize> = twice
         .windows(name.len())

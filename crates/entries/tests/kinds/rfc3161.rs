@@ -242,7 +242,7 @@ fn only_what_a_log_writes_is_read() {
         read(format!("{}\n", b64(&tsr))).unwrap_err(),
         "spec.tsr.content: is not in the one spelling of base64"
     );
-    let mut changed = tsr.clone();
+    let mut changed = tsr;
     *changed.last_mut().unwrap() ^= 1;
     assert!(
         read(b64(changed))
