@@ -3,6 +3,8 @@
 
 pub(crate) mod minisign;
 pub(crate) mod pgp;
+pub(crate) mod pkcs7;
+pub(crate) mod scheme;
 pub(crate) mod ssh;
 pub(crate) mod tuf;
 pub(crate) mod x509;

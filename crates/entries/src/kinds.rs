@@ -10,6 +10,9 @@ mod rpm;
 mod sha256;
 mod spec;
 mod tuf;
+pub(crate) mod cose;
+pub(crate) mod jar;
+pub(crate) mod rfc3161;
 
 use std::fmt;
 
@@ -115,16 +118,7 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[
-    &alpine::Alpine,
-    &dsse::V001,
-    &helm::Helm,
-    &intoto::V001,
-    &intoto::V002,
-    &rekord::Rekord,
-    &rpm::Rpm,
-    &tuf::V001,
-];
+pub(crate) const ALL: &[&dyn Kind] = &[&alpine::Alpine, &cose::Cose, &dsse::V001, &helm::Helm, &intoto::V001, &intoto::V002, &jar::Jar, &rekord::Rekord, &rfc3161::Rfc3161, &rpm::Rpm, &tuf::V001];
 
 /// Every kind and version, as `log.json` names them: `hashedrekord/0.0.2`.
 #[must_use]
@@ -195,6 +189,31 @@ pub(crate) fn base64(
         field,
         text: Excerpt::new(text),
     })
+}
+
+/// A SHA-256 as it is logged: `{"algorithm":"sha256","value":"…"}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredHash {
+    algorithm: String,
+    value: String,
+}
+
+impl StoredHash {
+    /// Its hexadecimal, if a log has written it.
+    pub(crate) fn sha256(&self) -> Result<&str, EntryError> {
+        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if self.algorithm != "sha256" || self.value.len() != 64 || !self.value.bytes().all(lower) {
+            return Err(EntryError::invalid(
+                "hash",
+                format!(
+                    "{}:{} is not sha256 with 64 hexadecimal digits in lower case",
+                    self.algorithm, self.value
+                ),
+            ));
+        }
+        Ok(&self.value)
+    }
 }
 
 impl fmt::Debug for dyn Kind {

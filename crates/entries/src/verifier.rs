@@ -3,8 +3,9 @@
 use aws_lc_rs::signature::{ECDSA_P384_SHA256_ASN1, ECDSA_P521_SHA256_ASN1, VerificationAlgorithm};
 
 use crate::error::PemError;
+use crate::formats::scheme;
 use crate::pem::{self, Block};
-use crate::{Digest, EntryError, Excerpt, Hasher, KeyDetails, PublicKey, certificate};
+use crate::{Digest, EntryError, Excerpt, KeyDetails, PublicKey, certificate};
 
 /// Whether a verifier was given as a bare key or as a certificate.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
@@ -144,6 +145,7 @@ impl Verifier {
         self.key.details()
     }
 
+<<<<<<< HEAD
     /// Whether a signature over a whole message is this key's, with the hash that the key signs, or with SHA-256, which Rekor v1 takes for every
     /// curve; pure Ed25519, not its prehashed form.
     pub(crate) fn verifies_message(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -165,6 +167,12 @@ impl Verifier {
         hasher.update(message);
         let digest = hasher.finish();
         digest.is_ok_and(|digest| self.key.verify(&digest, signature).is_ok())
+=======
+    /// Whether a signature over a whole message is this key's: with SHA-256, or with the hash that the curve has; pure Ed25519, not its
+    /// prehashed form.
+    pub(crate) fn verifies_message(&self, message: &[u8], signature: &[u8]) -> bool {
+        scheme::verifies_message(&self.key, message, signature)
+>>>>>>> 1e812de54c75c56dd4e4dab8cf4e6d6c9bd42d6d
     }
 
     /// Checks a signature over a digest.

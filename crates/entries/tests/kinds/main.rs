@@ -9,12 +9,16 @@
 )]
 
 mod alpine;
+mod cose;
 mod dsse;
 mod helm;
 mod intoto;
+mod jar;
 mod minisign;
 mod rekord;
+mod rfc3161;
 mod rpm;
 mod ssh;
 mod support;
 mod tuf;
+mod x509;
