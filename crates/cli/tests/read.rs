@@ -416,9 +416,9 @@ fn a_request_that_is_ready_is_found() {
     let world = World::new();
     let stored = tegula_entries::StoredEntry::parse(&world.body("artifact")).unwrap();
     let request = tegula_entries::hashedrekord_request(
-        stored.digest(),
-        stored.signature(),
-        stored.verifier(),
+        stored.as_hashedrekord().unwrap().digest(),
+        stored.as_hashedrekord().unwrap().signature(),
+        stored.as_hashedrekord().unwrap().verifier(),
     );
     fs::write(world.path("request.json"), request.unwrap()).unwrap();
     let text = world.tegula(&["verify", "--entry", "request.json"]).ok();

@@ -2,17 +2,17 @@
 //! be searched by, and what a person wants to know.
 
 mod alpine;
+mod cose;
 mod dsse;
 mod helm;
 mod intoto;
+mod jar;
 mod rekord;
+mod rfc3161;
 mod rpm;
 mod sha256;
 mod spec;
 mod tuf;
-pub(crate) mod cose;
-pub(crate) mod jar;
-pub(crate) mod rfc3161;
 
 use std::fmt;
 
@@ -118,7 +118,19 @@ impl Facts {
 }
 
 /// The kinds that this crate has beside `hashedrekord`.
-pub(crate) const ALL: &[&dyn Kind] = &[&alpine::Alpine, &cose::Cose, &dsse::V001, &helm::Helm, &intoto::V001, &intoto::V002, &jar::Jar, &rekord::Rekord, &rfc3161::Rfc3161, &rpm::Rpm, &tuf::V001];
+pub(crate) const ALL: &[&dyn Kind] = &[
+    &alpine::Alpine,
+    &cose::Cose,
+    &dsse::V001,
+    &helm::Helm,
+    &intoto::V001,
+    &intoto::V002,
+    &jar::Jar,
+    &rekord::Rekord,
+    &rfc3161::Rfc3161,
+    &rpm::Rpm,
+    &tuf::V001,
+];
 
 /// Every kind and version, as `log.json` names them: `hashedrekord/0.0.2`.
 #[must_use]

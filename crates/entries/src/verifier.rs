@@ -1,7 +1,5 @@
 //! What a signature is verified with: a public key, or a certificate that holds one.
 
-use aws_lc_rs::signature::{ECDSA_P384_SHA256_ASN1, ECDSA_P521_SHA256_ASN1, VerificationAlgorithm};
-
 use crate::error::PemError;
 use crate::formats::scheme;
 use crate::pem::{self, Block};
@@ -145,34 +143,10 @@ impl Verifier {
         self.key.details()
     }
 
-<<<<<<< HEAD
-    /// Whether a signature over a whole message is this key's, with the hash that the key signs, or with SHA-256, which Rekor v1 takes for every
-    /// curve; pure Ed25519, not its prehashed form.
-    pub(crate) fn verifies_message(&self, message: &[u8], signature: &[u8]) -> bool {
-        let sha256: &'static dyn VerificationAlgorithm = match self.key_details() {
-            KeyDetails::Ed25519Ph => return self.key.verifies_pure_ed25519(message, signature),
-            KeyDetails::EcdsaP384 => &ECDSA_P384_SHA256_ASN1,
-            KeyDetails::EcdsaP521 => &ECDSA_P521_SHA256_ASN1,
-            KeyDetails::EcdsaP256
-            | KeyDetails::Rsa2048
-            | KeyDetails::Rsa3072
-            | KeyDetails::Rsa4096 => return self.verifies_own_hash(message, signature),
-        };
-        self.verifies_own_hash(message, signature)
-            || self.key.verifies_by(sha256, message, signature)
-    }
-
-    fn verifies_own_hash(&self, message: &[u8], signature: &[u8]) -> bool {
-        let mut hasher = Hasher::new(self.key_details().digest_algorithm());
-        hasher.update(message);
-        let digest = hasher.finish();
-        digest.is_ok_and(|digest| self.key.verify(&digest, signature).is_ok())
-=======
     /// Whether a signature over a whole message is this key's: with SHA-256, or with the hash that the curve has; pure Ed25519, not its
     /// prehashed form.
     pub(crate) fn verifies_message(&self, message: &[u8], signature: &[u8]) -> bool {
         scheme::verifies_message(&self.key, message, signature)
->>>>>>> 1e812de54c75c56dd4e4dab8cf4e6d6c9bd42d6d
     }
 
     /// Checks a signature over a digest.

@@ -134,16 +134,28 @@ fn assert_means_the_same(body: &[u8], other: &[u8], form: VerifierForm) {
         StoredEntry::parse(body).unwrap(),
         StoredEntry::parse(other).unwrap(),
     );
-    assert_eq!(stored.digest(), others.digest());
-    assert_eq!(stored.signature(), others.signature());
     assert_eq!(
-        stored.verifier().public_key(),
-        others.verifier().public_key()
+        stored.as_hashedrekord().unwrap().digest(),
+        others.as_hashedrekord().unwrap().digest()
     );
-    assert_eq!(stored.verifier().form(), others.verifier().form());
+    assert_eq!(
+        stored.as_hashedrekord().unwrap().signature(),
+        others.as_hashedrekord().unwrap().signature()
+    );
+    assert_eq!(
+        stored.as_hashedrekord().unwrap().verifier().public_key(),
+        others.as_hashedrekord().unwrap().verifier().public_key()
+    );
+    assert_eq!(
+        stored.as_hashedrekord().unwrap().verifier().form(),
+        others.as_hashedrekord().unwrap().verifier().form()
+    );
     assert_eq!(stored.version(), others.version());
     if form == VerifierForm::PublicKey {
-        assert_eq!(stored.verifier().der(), others.verifier().der());
+        assert_eq!(
+            stored.as_hashedrekord().unwrap().verifier().der(),
+            others.as_hashedrekord().unwrap().verifier().der()
+        );
         assert!(body.eq_ignore_ascii_case(other));
         assert!(body == other || stored.version() == "0.0.1");
     }

@@ -22,14 +22,37 @@ fn each_is_logged_in_the_canonical_form_of_rekor_v2() {
                 (proposed.kind(), proposed.version()),
                 ("hashedrekord", "0.0.2")
             );
-            assert_eq!(proposed.digest().as_bytes(), kind.artifact_digest());
-            assert_eq!(proposed.digest().algorithm(), kind.algorithm());
-            assert_eq!(proposed.signature(), kind.signature());
-            assert_eq!(proposed.verifier().form(), form);
-            assert_eq!(proposed.verifier().der(), kind.der(form));
-            assert_eq!(proposed.verifier().key_details(), kind.details);
+            assert_eq!(
+                proposed.as_hashedrekord().unwrap().digest().as_bytes(),
+                kind.artifact_digest()
+            );
+            assert_eq!(
+                proposed.as_hashedrekord().unwrap().digest().algorithm(),
+                kind.algorithm()
+            );
+            assert_eq!(
+                proposed.as_hashedrekord().unwrap().signature(),
+                kind.signature()
+            );
+            assert_eq!(proposed.as_hashedrekord().unwrap().verifier().form(), form);
+            assert_eq!(
+                proposed.as_hashedrekord().unwrap().verifier().der(),
+                kind.der(form)
+            );
+            assert_eq!(
+                proposed.as_hashedrekord().unwrap().verifier().key_details(),
+                kind.details
+            );
             let spki = kind.der(VerifierForm::PublicKey);
-            assert_eq!(proposed.verifier().public_key().spki_der(), spki);
+            assert_eq!(
+                proposed
+                    .as_hashedrekord()
+                    .unwrap()
+                    .verifier()
+                    .public_key()
+                    .spki_der(),
+                spki
+            );
 
             let entry = proposed.verify().unwrap();
             assert_eq!((entry.kind(), entry.version()), ("hashedrekord", "0.0.2"));
@@ -38,11 +61,26 @@ fn each_is_logged_in_the_canonical_form_of_rekor_v2() {
 
             let stored = StoredEntry::parse(entry.body()).unwrap();
             assert_eq!((stored.kind(), stored.version()), ("hashedrekord", "0.0.2"));
-            assert_eq!(stored.digest(), proposed.digest());
-            assert_eq!(stored.algorithm(), kind.algorithm());
-            assert_eq!(stored.signature(), kind.signature());
-            assert_eq!(stored.verifier(), proposed.verifier());
-            assert_eq!(stored.key_details(), kind.details);
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().digest(),
+                proposed.as_hashedrekord().unwrap().digest()
+            );
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().digest().algorithm(),
+                kind.algorithm()
+            );
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().signature(),
+                kind.signature()
+            );
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().verifier(),
+                proposed.as_hashedrekord().unwrap().verifier()
+            );
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().verifier().key_details(),
+                kind.details
+            );
             stored.verify().unwrap();
         }
     }
@@ -57,7 +95,10 @@ fn each_is_logged_in_the_canonical_form_of_rekor_v1() {
                 (proposed.kind(), proposed.version()),
                 ("hashedrekord", "0.0.1")
             );
-            assert_eq!(proposed.verifier().der(), kind.der(form));
+            assert_eq!(
+                proposed.as_hashedrekord().unwrap().verifier().der(),
+                kind.der(form)
+            );
 
             let entry = proposed.verify().unwrap();
             let expected = canonical(&kind.body_v1(form));
@@ -65,10 +106,22 @@ fn each_is_logged_in_the_canonical_form_of_rekor_v1() {
 
             let stored = StoredEntry::parse(entry.body()).unwrap();
             assert_eq!((stored.kind(), stored.version()), ("hashedrekord", "0.0.1"));
-            assert_eq!(stored.digest(), proposed.digest());
-            assert_eq!(stored.signature(), kind.signature());
-            assert_eq!(stored.verifier(), proposed.verifier());
-            assert_eq!(stored.key_details(), kind.details);
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().digest(),
+                proposed.as_hashedrekord().unwrap().digest()
+            );
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().signature(),
+                kind.signature()
+            );
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().verifier(),
+                proposed.as_hashedrekord().unwrap().verifier()
+            );
+            assert_eq!(
+                stored.as_hashedrekord().unwrap().verifier().key_details(),
+                kind.details
+            );
             stored.verify().unwrap();
         }
     }
@@ -252,7 +305,10 @@ fn upper_case_hexadecimal_stays_upper_case_in_a_v1_body() {
         assert_eq!(entry.body(), canonical(&upper));
         assert_ne!(entry.body(), canonical(&first));
         let stored = StoredEntry::parse(entry.body()).unwrap();
-        assert_eq!(stored.digest().as_bytes(), kind.artifact_digest());
+        assert_eq!(
+            stored.as_hashedrekord().unwrap().digest().as_bytes(),
+            kind.artifact_digest()
+        );
         stored.verify().unwrap();
     }
 }

@@ -14,7 +14,10 @@ fn an_entry_of_rekor_v2_is_read_verified_and_logged_again() {
     let stored = StoredEntry::parse(&body).unwrap();
     stored.verify().unwrap();
     assert_eq!(stored.version(), "0.0.2");
-    assert_eq!(stored.key_details(), KeyDetails::EcdsaP256);
+    assert_eq!(
+        stored.as_hashedrekord().unwrap().verifier().key_details(),
+        KeyDetails::EcdsaP256
+    );
 
     let value: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(canonical(&value), body);

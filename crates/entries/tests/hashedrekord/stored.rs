@@ -176,7 +176,10 @@ fn a_v1_body_may_hold_a_chain_of_up_to_ten_certificates() {
     let ten = [&leaf[..], &root.repeat(9)].concat();
     for chain in [chain, ten] {
         let stored = StoredEntry::parse(&body(&chain)).unwrap();
-        assert_eq!(stored.verifier().der(), P256.der(FORMS[1].0));
+        assert_eq!(
+            stored.as_hashedrekord().unwrap().verifier().der(),
+            P256.der(FORMS[1].0)
+        );
         stored.verify().unwrap();
     }
     let key = data("p256.pub.pem");
