@@ -114,7 +114,7 @@ proptest! {
 fn feed(bytes: &[u8]) {
     for entry in [upload(bytes), upload_v1(bytes)].into_iter().flatten() {
         let stored = StoredEntry::parse(entry.body()).unwrap();
-        assert_eq!(stored.verify(), Ok(()));
+        assert_eq!(stored.verify(), Ok(true));
         let value: Value = serde_json::from_slice(entry.body()).unwrap();
         assert_eq!(
             serde_json_canonicalizer::to_vec(&value).unwrap(),
