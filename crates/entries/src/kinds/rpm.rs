@@ -502,6 +502,7 @@ const SIGNATURES: &[(u32, &str, bool)] = &[
 const HEADER_DIGESTS: &[(u32, &str, HashAlgorithm)] = &[
     (269, "SHA-1 of the header", HashAlgorithm::Sha1),
     (273, "SHA-256 of the header", HashAlgorithm::Sha256),
+    (279, "SHA3-256 of the header", HashAlgorithm::Sha3_256),
 ];
 
 /// What RPM calls by the numbers that OpenPGP has for it.

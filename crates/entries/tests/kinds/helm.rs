@@ -112,7 +112,7 @@ fn what_is_not_good_is_refused() {
     let truncated = &text[..text.len() - 60];
     assert_eq!(
         refused(&key, truncated.as_bytes()),
-        "chart.provenance.content: is not OpenPGP armor: not enough bytes in buffer: armor footer"
+        "chart.provenance.content: is not OpenPGP armor, or it is truncated"
     );
     assert_eq!(
         refused(&key, &data("helm/testchart-0.1.0.tgz")),
@@ -140,8 +140,7 @@ fn what_is_not_good_is_refused() {
     );
     assert_eq!(
         refused(&key, &vec![b'a'; (1 << 20) + 4]),
-        "chart.provenance.content has 1048581 bytes, expected at most 1048576"
-            .replace("1048581 bytes", "1048581"),
+        "chart.provenance.content has 1048581, expected at most 1048576"
     );
     let large = text.replace(
         "-----END PGP SIGNATURE",
