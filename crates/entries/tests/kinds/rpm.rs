@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tegula_entries::StoredEntry;
 
-use crate::support::{accepted, b64, body, data, refused, search_keys};
+use crate::support::{accepted, b64, body, data, propose, refused, search_keys};
 
 fn spec(key: &str, package: &[u8]) -> Value {
     json!({
@@ -335,4 +335,16 @@ fn a_body_that_no_log_wrote_is_refused() {
         error(&|spec| spec["package"]["headers"] = json!({}))
             .starts_with("spec: missing field `Name`")
     );
+}
+
+#[test]
+fn whatever_byte_of_a_header_is_changed_nothing_panics() {
+    let mut package = data("rpm/header.rpm");
+    let second = second(&package);
+    let (_, store, _) = header(&package, second);
+    for at in (0..store).step_by(3) {
+        package[at] ^= 0x81;
+        let _either = propose("rpm", "0.0.1", &spec("rpm", &package));
+        package[at] ^= 0x81;
+    }
 }

@@ -513,3 +513,46 @@ fn the_slowest_key_is_quick() {
     let elapsed = start.elapsed();
     assert!(elapsed.as_millis() < 5000, "{elapsed:?}");
 }
+
+#[test]
+fn whatever_byte_is_changed_nothing_panics_and_what_is_taken_has_one_spelling() {
+    for name in [
+        "dsa2048.asc",
+        "nistp384.asc",
+        "subkey.asc",
+        "v6.asc",
+        "mixed.asc",
+    ] {
+        let mut packets = armor::blocks(&data(name))
+            .into_iter()
+            .flat_map(|block| armor::decode("test", block).unwrap().1)
+            .collect::<Vec<_>>();
+        for at in 0..packets.len() {
+            let before = packets[at];
+            for changed in [before ^ 1, !before] {
+                packets[at] = changed;
+                if let Ok(key) = PgpKey::parse(&packets) {
+                    let canonical = key.canonical();
+                    let again = PgpKey::parse(&canonical).unwrap();
+                    assert_eq!(again.canonical(), canonical, "{name} {at}");
+                    assert_eq!(again.facts(), key.facts(), "{name} {at}");
+                }
+            }
+            packets[at] = before;
+        }
+    }
+    for (name, by) in [
+        ("dsa2048", "dsa2048"),
+        ("nistp521", "nistp521"),
+        ("v3", "rsa3072"),
+        ("ed25519", "ed25519"),
+    ] {
+        let key = key(&format!("{by}.asc"));
+        let mut packets = packets(&format!("{name}.sig"));
+        for at in 0..packets.len() {
+            packets[at] ^= 1;
+            let _either = key.verify(b"message", &packets);
+            packets[at] ^= 1;
+        }
+    }
+}
