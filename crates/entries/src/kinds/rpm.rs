@@ -165,11 +165,7 @@ impl<'a> Package<'a> {
         }
         self.check_digests()?;
         let mut signers: Vec<KeyFacts> = Vec::new();
-        let mut covered = self
-            .header
-            .strings(TAG_PAYLOAD_DIGEST, 1)?
-            .first()
-            .is_some();
+        let mut covered = !self.header.strings(TAG_PAYLOAD_DIGEST, 1)?.is_empty();
         for (name, signature, whole) in found {
             covered |= whole;
             let (message, signed) = if whole {
@@ -295,8 +291,7 @@ impl<'a> Header<'a> {
         ))
     }
 
-    /// The type of an entry, its count, and the store from where it begins.
-    fn entry(&self, tag: u32) -> Result<Option<(u32, usize, &'a [u8])>, EntryError> {
+    fn entry(&self, tag: u32) -> Result<Option<Entry<'a>>, EntryError> {
         let mut found = self
             .entries
             .iter()
@@ -313,29 +308,34 @@ impl<'a> Header<'a> {
             .store
             .get(size([o0, o1, o2, o3])..)
             .ok_or_else(|| invalid(format!("has tag {tag} outside of its header")))?;
-        let count = size([c0, c1, c2, c3]);
-        Ok(Some((u32::from_be_bytes([t0, t1, t2, t3]), count, data)))
+        Ok(Some(Entry {
+            kind: u32::from_be_bytes([t0, t1, t2, t3]),
+            count: size([c0, c1, c2, c3]),
+            data,
+        }))
     }
 
     fn binary(&self, tag: u32) -> Result<Option<&'a [u8]>, EntryError> {
         match self.entry(tag)? {
             None => Ok(None),
-            Some((BINARY, count, data)) => data
-                .get(..count)
+            Some(entry) if entry.kind == BINARY => entry
+                .data
+                .get(..entry.count)
                 .map(Some)
                 .ok_or_else(|| invalid(format!("has tag {tag} outside of its header"))),
-            Some((other, ..)) => Err(wrong_type(tag, other, "bytes")),
+            Some(entry) => Err(wrong_type(tag, entry.kind, "bytes")),
         }
     }
 
     fn number(&self, tag: u32) -> Result<Option<u32>, EntryError> {
         match self.entry(tag)? {
             None => Ok(None),
-            Some((INT32, 1, data)) => data
+            Some(entry) if entry.kind == INT32 && entry.count == 1 => entry
+                .data
                 .first_chunk()
                 .map(|bytes| Some(u32::from_be_bytes(*bytes)))
                 .ok_or_else(|| invalid(format!("has tag {tag} outside of its header"))),
-            Some((other, ..)) => Err(wrong_type(tag, other, "one number of 32 bits")),
+            Some(entry) => Err(wrong_type(tag, entry.kind, "one number of 32 bits")),
         }
     }
 
@@ -345,7 +345,12 @@ impl<'a> Header<'a> {
 
     /// At most so many.
     fn strings(&self, tag: u32, limit: usize) -> Result<Vec<&'a str>, EntryError> {
-        let Some((kind, count, mut data)) = self.entry(tag)? else {
+        let Some(Entry {
+            kind,
+            count,
+            mut data,
+        }) = self.entry(tag)?
+        else {
             return Ok(Vec::new());
         };
         if !matches!(kind, STRING | STRING_ARRAY) {
@@ -368,6 +373,15 @@ impl<'a> Header<'a> {
         }
         Ok(strings)
     }
+}
+
+/// An entry of a header.
+#[derive(Debug)]
+struct Entry<'a> {
+    kind: u32,
+    count: usize,
+    /// The store from where it begins.
+    data: &'a [u8],
 }
 
 fn wrong_type(tag: u32, found: u32, expected: &str) -> EntryError {
@@ -502,6 +516,7 @@ const SIGNATURES: &[(u32, &str, bool)] = &[
 const HEADER_DIGESTS: &[(u32, &str, HashAlgorithm)] = &[
     (269, "SHA-1 of the header", HashAlgorithm::Sha1),
     (273, "SHA-256 of the header", HashAlgorithm::Sha256),
+    (279, "SHA3-256 of the header", HashAlgorithm::Sha3_256),
 ];
 
 /// What RPM calls by the numbers that OpenPGP has for it.

@@ -104,15 +104,15 @@ fn what_is_not_good_is_refused() {
     assert_eq!(refused(&key, &data("helm/other.prov")), not_signed);
     let changed = text.replace("version: 0.1.0", "version: 0.1.1");
     assert_eq!(refused(&key, changed.as_bytes()), not_signed);
-    let truncated = &text[..text.find("-----BEGIN PGP SIGNATURE").unwrap()];
+    let (truncated, _) = text.split_once("-----BEGIN PGP SIGNATURE").unwrap();
     assert_eq!(
         refused(&key, truncated.as_bytes()),
         "chart.provenance.content: ends before its signature"
     );
-    let truncated = &text[..text.len() - 60];
+    let (truncated, _) = text.split_once("-----END PGP SIGNATURE").unwrap();
     assert_eq!(
         refused(&key, truncated.as_bytes()),
-        "chart.provenance.content: is not OpenPGP armor: not enough bytes in buffer: armor footer"
+        "chart.provenance.content: is not OpenPGP armor, or it is truncated"
     );
     assert_eq!(
         refused(&key, &data("helm/testchart-0.1.0.tgz")),
@@ -140,8 +140,7 @@ fn what_is_not_good_is_refused() {
     );
     assert_eq!(
         refused(&key, &vec![b'a'; (1 << 20) + 4]),
-        "chart.provenance.content has 1048581 bytes, expected at most 1048576"
-            .replace("1048581 bytes", "1048581"),
+        "chart.provenance.content has 1048581, expected at most 1048576"
     );
     let large = text.replace(
         "-----END PGP SIGNATURE",

@@ -55,20 +55,14 @@ pub(super) fn decode(
     let options = DearmorOptions::new().set_limit(block.len().saturating_add(1));
     let mut decoder = Dearmor::with_options(block, options);
     let mut bytes = Vec::with_capacity(block.len() / 4 * 3);
-    decoder.read_to_end(&mut bytes).map_err(|error| {
-        EntryError::invalid(field, format!("is not OpenPGP armor: {}", reason(&error)))
+    // The decoder's own errors hold what it had not read yet.
+    decoder.read_to_end(&mut bytes).map_err(|_unread| {
+        EntryError::invalid(field, "is not OpenPGP armor, or it is truncated")
     })?;
     let kind = decoder
         .typ
         .ok_or_else(|| EntryError::invalid(field, "is not OpenPGP armor: it names no type"))?;
     Ok((kind, bytes))
-}
-
-/// The decoder's errors hold what it had not read yet.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let end = text.find(['[', '(', '{']).unwrap_or(text.len());
-    text.get(..end).unwrap_or_default().trim().to_owned()
 }
 
 /// A message that is signed in the clear.

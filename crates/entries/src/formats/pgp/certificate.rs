@@ -27,8 +27,8 @@ pub(super) struct Certificate {
 #[derive(Clone, Debug)]
 struct User {
     id: UserId,
-    /// The owner's and those of others, in order.
-    signatures: Vec<Signed>,
+    /// The owner's and those of others, in order, as they are logged.
+    signatures: Vec<Vec<u8>>,
     /// The newest by which the owner claims it.
     own: Option<Signature>,
     revocations: Vec<Signature>,
@@ -51,11 +51,10 @@ impl Certificate {
         let mut found = Vec::new();
         let mut refused = EntryError::invalid(FIELD, "is not an OpenPGP key");
         for one in packets.chunk_by(|_, next| !starts(next)) {
-            let [first, rest @ ..] = one else { continue };
-            if !starts(first) {
+            if !one.first().is_some_and(starts) {
                 continue;
             }
-            match Self::read(first, rest, work) {
+            match Self::read(one, work) {
                 Ok(key) => found.push(key),
                 Err(limit @ EntryError::Limit { .. }) => return Err(limit),
                 Err(error) => refused = error,
@@ -67,7 +66,10 @@ impl Certificate {
         Ok(found)
     }
 
-    fn read(first: &Framed<'_>, rest: &[Framed<'_>], work: &mut Work) -> Result<Self, EntryError> {
+    fn read(packets: &[Framed<'_>], work: &mut Work) -> Result<Self, EntryError> {
+        let [first, ..] = packets else {
+            return Err(invalid("is not an OpenPGP key"));
+        };
         check_key(first.body, work)?;
         let (primary, secret) = match first.parse() {
             Ok(Packet::PublicKey(key)) => (key, false),
@@ -96,20 +98,10 @@ impl Certificate {
             secret,
         };
         let belongs = |packet: &Framed<'_>| packet.tag == Tag::Signature || packet.is_passed_over();
-        for part in std::iter::once(first)
-            .chain(rest)
-            .copied()
-            .collect::<Vec<_>>()
-            .chunk_by(|_, next| belongs(next))
-        {
-            let [of, rest @ ..] = part else { continue };
-            let mut signatures = Vec::new();
-            for packet in rest.iter().filter(|packet| packet.tag == Tag::Signature) {
-                // Of the versions before, nobody's are taken with a key.
-                if matches!(packet.body.first(), Some(4 | 6)) {
-                    signatures.extend(Signed::parse(packet)?);
-                }
-            }
+        for part in packets.chunk_by(|_, next| belongs(next)) {
+            let [of, signatures @ ..] = part else {
+                continue;
+            };
             match of.tag {
                 Tag::PublicKey | Tag::SecretKey => key.take_direct(signatures, work)?,
                 Tag::UserId => key.take_user(of, signatures, work)?,
@@ -128,8 +120,13 @@ impl Certificate {
         Ok(key)
     }
 
-    fn take_direct(&mut self, signatures: Vec<Signed>, work: &mut Work) -> Result<(), EntryError> {
-        for signed in signatures {
+    fn take_direct(
+        &mut self,
+        signatures: &[Framed<'_>],
+        work: &mut Work,
+    ) -> Result<(), EntryError> {
+        for signed in parsed(signatures) {
+            let signed = signed?;
             let kept = match signed.signature.typ() {
                 Some(SignatureType::KeyRevocation) => &mut self.revocations,
                 Some(SignatureType::Key) if self.primary.version() == KeyVersion::V6 => {
@@ -158,7 +155,7 @@ impl Certificate {
     fn take_user(
         &mut self,
         packet: &Framed<'_>,
-        signatures: Vec<Signed>,
+        signatures: &[Framed<'_>],
         work: &mut Work,
     ) -> Result<(), EntryError> {
         let Ok(Packet::UserId(id)) = packet.parse() else {
@@ -170,7 +167,8 @@ impl Certificate {
             own: None,
             revocations: Vec::new(),
         };
-        for signed in signatures {
+        for signed in parsed(signatures) {
+            let signed = signed?;
             let signature = &signed.signature;
             let is_revocation = signature.typ() == Some(SignatureType::CertRevocation);
             if !signature.is_certification() && !is_revocation {
@@ -192,7 +190,7 @@ impl Certificate {
                     user.own = Some(signature.clone());
                 }
             }
-            user.signatures.push(signed);
+            user.signatures.push(signed.body);
         }
         if user.own.is_none() && user.revocations.is_empty() {
             return Ok(());
@@ -211,7 +209,7 @@ impl Certificate {
     fn take_subkey(
         &mut self,
         packet: &Framed<'_>,
-        signatures: Vec<Signed>,
+        signatures: &[Framed<'_>],
         work: &mut Work,
     ) -> Result<(), EntryError> {
         check_key(packet.body, work)?;
@@ -231,7 +229,8 @@ impl Certificate {
             revocations: Vec::new(),
             binding: None,
         };
-        for signed in signatures {
+        for signed in parsed(signatures) {
+            let signed = signed?;
             let signature = &signed.signature;
             work.count_signature()?;
             check(signature)?;
@@ -270,23 +269,20 @@ impl Certificate {
 
     /// Writes it in the order of Go: the key, revocations, whom it names with all signatures, and subkeys with their newest.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let signature = |signed: &Signed, out: &mut Vec<u8>| {
-            write(Tag::Signature, &signed.body, out);
-        };
         write(Tag::PublicKey, &self.body, out);
         for signed in self.revocations.iter().chain(&self.direct) {
-            signature(signed, out);
+            write(Tag::Signature, &signed.body, out);
         }
         for user in &self.users {
             write(Tag::UserId, user.id.id(), out);
-            for signed in &user.signatures {
-                signature(signed, out);
+            for body in &user.signatures {
+                write(Tag::Signature, body, out);
             }
         }
         for subkey in &self.subkeys {
             write(Tag::PublicSubkey, &subkey.body, out);
             for signed in subkey.revocations.iter().chain(&subkey.binding) {
-                signature(signed, out);
+                write(Tag::Signature, &signed.body, out);
             }
         }
     }
@@ -442,6 +438,16 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// The signatures among these packets, one at a time: of a key that many have signed, all of them at once would take much room. Of the versions
+/// before 4 nobody's are taken with a key.
+fn parsed<'a>(packets: &'a [Framed<'a>]) -> impl Iterator<Item = Result<Signed, EntryError>> + 'a {
+    packets
+        .iter()
+        .filter(|packet| packet.tag == Tag::Signature)
+        .filter(|packet| matches!(packet.body.first(), Some(4 | 6)))
+        .filter_map(|packet| Signed::parse(packet).transpose())
 }
 
 /// The address in `Alice <alice@example.com>`, or all of `alice@example.com`.

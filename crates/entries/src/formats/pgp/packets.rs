@@ -209,7 +209,7 @@ fn truncated() -> EntryError {
     EntryError::invalid("signature", "is not a signature packet: it is truncated")
 }
 
-/// Numbers of algorithms: RSA, RSA for signatures alone, DSA, ECDSA, EdDSA, Ed25519, Ed448.
+/// Numbers of algorithms: RSA, RSA for signatures alone, DSA, ECDSA, Ed25519 as it was before and is now, Ed448.
 pub(super) const SIGNING: [u8; 7] = [1, 3, 17, 19, 22, 27, 28];
 
 /// SHA-1 and SHA-2, SHA-3. MD5 and RIPEMD-160 are not among them.

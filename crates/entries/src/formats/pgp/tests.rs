@@ -92,8 +92,19 @@ fn signatures_with_every_hash_and_of_text_are_verified() {
 #[test]
 fn a_key_is_spelled_as_go_spells_it() {
     for name in [
-        "rsa3072", "ed25519", "nistp256", "nistp384", "nistp521", "dsa2048", "names", "subkey",
-        "expired", "two", "revoked1", "mixed",
+        "rsa3072",
+        "ed25519",
+        "nistp256",
+        "nistp384",
+        "nistp521",
+        "dsa2048",
+        "names",
+        "subkey",
+        "expired",
+        "two",
+        "superseded",
+        "compromised",
+        "mixed",
     ] {
         let canonical = key(&format!("{name}.asc")).canonical();
         let expected = data(&format!("{name}.canonical"));
@@ -222,16 +233,16 @@ fn a_key_has_to_be_valid_when_it_signs() {
         1_577_750_400,
     );
     // Superseded, and compromised.
-    assert_eq!(verify("revoked1.asc", "revoked1-before.sig"), Ok(()));
+    assert_eq!(verify("superseded.asc", "superseded-before.sig"), Ok(()));
     invalid(
-        "revoked1.asc",
-        "revoked1-after.sig",
+        "superseded.asc",
+        "superseded-after.sig",
         "was revoked",
         1_578_096_000,
     );
     invalid(
-        "revoked2.asc",
-        "revoked2-before.sig",
+        "compromised.asc",
+        "compromised-before.sig",
         "was revoked",
         1_577_923_200,
     );
@@ -314,14 +325,18 @@ fn what_is_no_key_is_refused() {
         "public key: is not an OpenPGP key"
     );
     let binary = data("rsa3072.gpg");
+    let len = Framed::split("test", &binary).unwrap()[2].body.len();
     assert_eq!(
         refused(&binary[..binary.len() - 1]),
-        "public key: is truncated: a packet has 462 bytes of 463"
+        format!(
+            "public key: is truncated: a packet has {} bytes of {len}",
+            len - 1
+        )
     );
     let text = data("rsa3072.asc");
     assert_eq!(
         refused(&text[..200]),
-        "public key: is not OpenPGP armor: not enough bytes in buffer: armor footer"
+        "public key: is not OpenPGP armor, or it is truncated"
     );
     let mut other = packets("ed25519.asc");
     let last = other.len() - 1;
@@ -381,9 +396,13 @@ fn what_is_no_signature_is_refused() {
         true,
     );
     let packets = packets("ed25519.sig");
+    let len = Framed::split("test", &packets).unwrap()[0].body.len();
     pinned(
         &packets[..packets.len() - 1],
-        "signature: is truncated: a packet has 116 bytes of 117",
+        &format!(
+            "signature: is truncated: a packet has {} bytes of {len}",
+            len - 1
+        ),
         true,
     );
     pinned(
@@ -420,7 +439,7 @@ fn all_is_bounded() {
     let error = key("ed25519.asc").verify(b"", &large).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "signature has 65537 bytes, expected at most 65536"
+        "signature has 65537, expected at most 65536"
     );
     let many = [packets("ed25519.sig").as_slice(); 9].concat();
     let error = key("ed25519.asc").verify(b"", &many).unwrap_err();
@@ -479,7 +498,7 @@ fn all_is_bounded() {
 
 /// A DSA key whose owner signed a hundred times is what takes longest.
 #[test]
-fn the_slowest_key_takes_less_than_a_second() {
+fn the_slowest_key_is_quick() {
     let packets = packets("dsa2048.asc");
     let parts = Framed::split("test", &packets).unwrap();
     let mut many = Vec::new();
@@ -490,7 +509,50 @@ fn the_slowest_key_takes_less_than_a_second() {
     }
     let start = Instant::now();
     PgpKey::parse(&many).unwrap();
+    // A tenth of it where it is optimised.
     let elapsed = start.elapsed();
     assert!(elapsed.as_millis() < 5000, "{elapsed:?}");
-    eprintln!("{elapsed:?}");
+}
+
+#[test]
+fn whatever_byte_is_changed_nothing_panics_and_what_is_taken_has_one_spelling() {
+    for name in [
+        "dsa2048.asc",
+        "nistp384.asc",
+        "subkey.asc",
+        "v6.asc",
+        "mixed.asc",
+    ] {
+        let mut packets = armor::blocks(&data(name))
+            .into_iter()
+            .flat_map(|block| armor::decode("test", block).unwrap().1)
+            .collect::<Vec<_>>();
+        for at in 0..packets.len() {
+            let before = packets[at];
+            for changed in [before ^ 1, !before] {
+                packets[at] = changed;
+                if let Ok(key) = PgpKey::parse(&packets) {
+                    let canonical = key.canonical();
+                    let again = PgpKey::parse(&canonical).unwrap();
+                    assert_eq!(again.canonical(), canonical, "{name} {at}");
+                    assert_eq!(again.facts(), key.facts(), "{name} {at}");
+                }
+            }
+            packets[at] = before;
+        }
+    }
+    for (name, by) in [
+        ("dsa2048", "dsa2048"),
+        ("nistp521", "nistp521"),
+        ("v3", "rsa3072"),
+        ("ed25519", "ed25519"),
+    ] {
+        let key = key(&format!("{by}.asc"));
+        let mut packets = packets(&format!("{name}.sig"));
+        for at in 0..packets.len() {
+            packets[at] ^= 1;
+            let _either = key.verify(b"message", &packets);
+            packets[at] ^= 1;
+        }
+    }
 }
