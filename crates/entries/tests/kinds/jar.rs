@@ -142,6 +142,14 @@ fn what_was_changed_after_it_was_signed_is_refused() {
             "the PKCS #7 signature does not verify over the signature file with the certificate in it",
         ),
         (
+            "timestamped-other",
+            "the timestamp of the signature block: is of something else than the signature",
+        ),
+        (
+            "typed",
+            "the signature block: signs another type of content than 1.2.840.113549.1.7.1, which it holds",
+        ),
+        (
             "no-certificate",
             "the signature block: holds no certificate, expected the signer's",
         ),
