@@ -142,6 +142,14 @@ fn what_was_changed_after_it_was_signed_is_refused() {
             "the PKCS #7 signature does not verify over the signature file with the certificate in it",
         ),
         (
+            "timestamped-other",
+            "the timestamp of the signature block: is of something else than the signature",
+        ),
+        (
+            "typed",
+            "the signature block: signs another type of content than 1.2.840.113549.1.7.1, which it holds",
+        ),
+        (
             "no-certificate",
             "the signature block: holds no certificate, expected the signer's",
         ),
@@ -301,5 +309,56 @@ fn only_what_a_log_writes_is_read() {
     );
     assert!(
         why(&|spec| spec["archive"]["content"] = json!("")).contains("unknown field `content`")
+    );
+}
+
+#[test]
+fn manifests_as_no_tool_writes_them_are_refused_though_they_are_signed() {
+    accepted("jar", "0.0.1", &spec("crafted"));
+    for (file, reason) in [
+        (
+            "many-attributes",
+            "META-INF/MANIFEST.MF: has more than 64 attributes in one section",
+        ),
+        (
+            "many-sections",
+            "META-INF/MANIFEST.MF: has more than 72 sections, which is as many as an archive of so many members may have",
+        ),
+        ("twice", "META-INF/MANIFEST.MF: has two sections for a/"),
+        (
+            "twice-attribute",
+            "META-INF/MANIFEST.MF: has the attribute manifest-version twice in one section",
+        ),
+        (
+            "no-name",
+            "META-INF/MANIFEST.MF: has a section without a name",
+        ),
+        (
+            "empty-section",
+            "META-INF/MANIFEST.MF: has an empty section",
+        ),
+        (
+            "cut",
+            "META-INF/MANIFEST.MF: has a section without an empty line at its end",
+        ),
+        (
+            "no-digest",
+            "the signature file: has a digest neither of the manifest nor of its main attributes",
+        ),
+        (
+            "unknown-digest",
+            "spec.archive.content: has digests by md5 only, expected SHA-256, SHA-384, SHA-512 or SHA-1",
+        ),
+        (
+            "file-no-digest",
+            "spec.archive.content: META-INF/A.SF has no digest in META-INF/MANIFEST.MF",
+        ),
+    ] {
+        assert_eq!(why(file), reason, "{file}");
+    }
+    let large = why("large");
+    assert!(
+        large.starts_with("spec.archive.content: META-INF/MANIFEST.MF is more than "),
+        "{large}"
     );
 }
