@@ -70,15 +70,20 @@ impl Spelling {
         out.push(b'[');
         let begin = out.len();
         let mut elements = serde_json::Deserializer::from_str(json.get());
-        let each = Elements(|element: &RawValue| {
-            if out.len() > begin {
-                out.push(b',');
-            }
-            self.value(element, depth, out)
+        let mut fault = None;
+        let read = elements.deserialize_seq(Elements {
+            each: |element: &RawValue| {
+                if out.len() > begin {
+                    out.push(b',');
+                }
+                self.value(element, depth, out)
+            },
+            fault: &mut fault,
         });
-        elements
-            .deserialize_seq(each)
-            .map_err(|error| error.to_string())?;
+        if let Some(reason) = fault {
+            return Err(reason);
+        }
+        read.map_err(|error| error.to_string())?;
         out.push(b']');
         Ok(())
     }
@@ -146,10 +151,13 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> 
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-/// Calls a function with each element.
-struct Elements<F>(F);
+/// Calls a function with each element, and stops where it fails.
+struct Elements<'f, F> {
+    each: F,
+    fault: &'f mut Option<String>,
+}
 
-impl<'a, F: FnMut(&'a RawValue) -> Result<(), String>> Visitor<'a> for Elements<F> {
+impl<'a, F: FnMut(&'a RawValue) -> Result<(), String>> Visitor<'a> for Elements<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,7 +166,10 @@ impl<'a, F: FnMut(&'a RawValue) -> Result<(), String>> Visitor<'a> for Elements<
 
     fn visit_seq<A: SeqAccess<'a>>(mut self, mut elements: A) -> Result<(), A::Error> {
         while let Some(element) = elements.next_element()? {
-            (self.0)(element).map_err(A::Error::custom)?;
+            if let Err(reason) = (self.each)(element) {
+                *self.fault = Some(reason);
+                return Err(A::Error::custom("stopped"));
+            }
         }
         Ok(())
     }

@@ -65,7 +65,7 @@ impl Kind for V001 {
         let signatures = match_keys(&envelope, &keys)?;
         let stored: Vec<_> = signatures
             .iter()
-            .map(|(text, key)| StoredSignature {
+            .map(|Taken { text, key }| StoredSignature {
                 signature: (*text).to_owned(),
                 verifier: encode(&key.canonical()),
             })
@@ -76,7 +76,7 @@ impl Kind for V001 {
                 "payloadHash": Hash::of(&envelope.payload),
                 "signatures": stored,
             }),
-            signers: signatures.iter().map(|(_, key)| key.facts()).collect(),
+            signers: signatures.iter().map(|taken| taken.key.facts()).collect(),
             attestation: None,
         })
     }
@@ -122,11 +122,14 @@ impl Kind for V001 {
     }
 }
 
+/// A signature, and the key that took it.
+struct Taken<'e> {
+    text: &'e str,
+    key: Box<dyn FormatKey>,
+}
+
 /// The signatures in the order of their text, each with the last key that took it.
-fn match_keys<'e>(
-    envelope: &'e Envelope,
-    keys: &[Text<'_>],
-) -> Result<Vec<(&'e str, Box<dyn FormatKey>)>, EntryError> {
+fn match_keys<'e>(envelope: &'e Envelope, keys: &[Text<'_>]) -> Result<Vec<Taken<'e>>, EntryError> {
     let signed = envelope.encoding();
     let mut texts: Vec<&str> = Vec::new();
     for signature in &envelope.signatures {
@@ -134,7 +137,7 @@ fn match_keys<'e>(
             texts.push(&signature.text);
         }
     }
-    let mut taken: Vec<(&str, Box<dyn FormatKey>)> = Vec::new();
+    let mut taken: Vec<Taken<'_>> = Vec::new();
     for (at, pem) in keys.iter().enumerate() {
         if taken.len() == texts.len() {
             break;
@@ -152,19 +155,22 @@ fn match_keys<'e>(
                     ),
                 )
             })?;
-        taken.retain(|(text, _)| *text != signature.text);
-        taken.push((&signature.text, key));
+        taken.retain(|other| other.text != signature.text);
+        taken.push(Taken {
+            text: &signature.text,
+            key,
+        });
     }
     if let Some(text) = texts
         .iter()
-        .find(|text| taken.iter().all(|(taken, _)| taken != *text))
+        .find(|text| taken.iter().all(|taken| taken.text != **text))
     {
         return Err(EntryError::invalid(
             "envelope.signatures",
             format!("no verifier takes signature {}", Excerpt::new(text)),
         ));
     }
-    taken.sort_by_key(|(text, _)| *text);
+    taken.sort_by_key(|taken| taken.text);
     Ok(taken)
 }
 

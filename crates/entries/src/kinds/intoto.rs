@@ -48,7 +48,7 @@ impl Kind for V001 {
         let text = text
             .filter(|text| !text.0.is_empty())
             .ok_or(EntryError::Missing("content.envelope"))?;
-        let key = key("publicKey", spec.public_key)?;
+        let key = key("publicKey", spec.public_key.as_ref())?;
         let envelope = Envelope::parse(&text.0)?;
         if envelope.payload_type.is_empty() {
             return Err(EntryError::Missing("envelope.payloadType"));
@@ -139,7 +139,8 @@ impl Kind for V002 {
             .envelope
             .ok_or(EntryError::Missing("content.envelope"))?;
         let payload_type = owned("content.envelope.payloadType", envelope.payload_type)?;
-        let payload = twice("content.envelope.payload", envelope.payload, MAX_PAYLOAD)?.1;
+        let payload = envelope.payload.as_ref().map(|text| &*text.0);
+        let payload = twice("content.envelope.payload", payload, MAX_PAYLOAD)?.1;
         let signatures = envelope.signatures.map_or_else(Vec::new, |list| list.0);
         if signatures.is_empty() {
             return Err(EntryError::Missing("content.envelope.signatures"));
@@ -173,11 +174,7 @@ impl Kind for V002 {
         }
         let mut signers = Vec::new();
         for signature in &content.envelope.signatures {
-            twice(
-                SIG,
-                Some(Text(signature.sig.as_str().into())),
-                MAX_SIGNATURE,
-            )?;
+            twice(SIG, Some(&signature.sig), MAX_SIGNATURE)?;
             if signature.keyid.as_deref() == Some("") {
                 return Err(EntryError::Missing("content.envelope.signatures.keyid"));
             }
@@ -221,18 +218,18 @@ fn owned(field: &'static str, text: Option<Text<'_>>) -> Result<String, EntryErr
         .ok_or(EntryError::Missing(field))
 }
 
-fn key(field: &'static str, text: Option<Text<'_>>) -> Result<Box<dyn FormatKey>, EntryError> {
-    let pem = base64(field, text.as_ref().map(|text| &*text.0), MAX_KEY_LEN)?;
+fn key(field: &'static str, text: Option<&Text<'_>>) -> Result<Box<dyn FormatKey>, EntryError> {
+    let pem = base64(field, text.map(|text| &*text.0), MAX_KEY_LEN)?;
     parse_key(Format::X509, &pem)
 }
 
 /// The text that base64 holds, and what that holds, being base64 itself.
 fn twice(
     field: &'static str,
-    text: Option<Text<'_>>,
+    text: Option<&str>,
     limit: usize,
 ) -> Result<(Vec<u8>, Vec<u8>), EntryError> {
-    let outer = base64(field, text.as_ref().map(|text| &*text.0), limit / 3 * 4 + 4)?;
+    let outer = base64(field, text, limit / 3 * 4 + 4)?;
     let inner = str::from_utf8(&outer).map_err(|_not_text| {
         EntryError::invalid(field, "is base64 once, expected base64 of base64")
     })?;
@@ -320,7 +317,7 @@ struct Verified002 {
 impl Signature002<'_> {
     /// A signature has to be of the key beside it, not just of some key of the envelope: the log says whose it is.
     fn verify(self, at: usize, signed: &[u8]) -> Result<Verified002, EntryError> {
-        let (sig, bytes) = twice(SIG, self.sig, MAX_SIGNATURE)?;
+        let (sig, bytes) = twice(SIG, self.sig.as_ref().map(|text| &*text.0), MAX_SIGNATURE)?;
         let pem = self.public_key.as_ref().map(|text| &*text.0);
         let pem = base64(PUBLIC_KEY, pem, MAX_KEY_LEN)?;
         let key = parse_key(Format::X509, &pem)?;

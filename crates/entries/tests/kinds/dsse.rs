@@ -238,7 +238,11 @@ fn what_is_no_envelope_is_refused() {
         "envelope: invalid type: integer `1`, expected a string at line 1 column 12"
     );
     assert_eq!(
-        refused("dsse", "0.0.1", &spec(&text[..100], &["p256.pub"])),
+        refused(
+            "dsse",
+            "0.0.1",
+            &spec(text.get(..100).unwrap(), &["p256.pub"])
+        ),
         "envelope: EOF while parsing a string at line 1 column 100"
     );
     assert_eq!(

@@ -118,7 +118,7 @@ fn spelling_does_not_matter() {
         assert_eq!(again, entry);
     }
     // Signatures in upper case, and members that are none of the document's.
-    let mut other = document.clone();
+    let mut other = document;
     let sig = &mut other["signatures"][0]["sig"];
     *sig = sig.as_str().unwrap().to_uppercase().into();
     other["signatures"][0]["method"] = json!("x");
