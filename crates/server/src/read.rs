@@ -30,8 +30,8 @@ pub(crate) async fn object(
     }
     let path = ObjectPath::public(kind.path())
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
-    // Before it is read. What is not a bundle is small, and is answered whatever else goes on.
-    let room = match kind.is_bundle() {
+    // Before it is read. What is small is answered whatever else goes on.
+    let room = match kind.is_large() {
         true => Some(log.answers().room().await?),
         false => None,
     };
@@ -58,6 +58,8 @@ enum Kind {
     Checkpoint,
     Description,
     Tile(TilePath),
+    /// By the SHA-256 of its bytes.
+    Attestation(Hash),
 }
 
 impl Kind {
@@ -67,7 +69,10 @@ impl Kind {
         match path {
             "checkpoint" => Some(Self::Checkpoint),
             "log.json" => Some(Self::Description),
-            tile => tile.parse().ok().map(Self::Tile),
+            path => match path.strip_prefix(ATTESTATIONS) {
+                Some(sha256) => sha256.parse().ok().map(Self::Attestation),
+                None => path.parse().ok().map(Self::Tile),
+            },
         }
     }
 
@@ -76,11 +81,17 @@ impl Kind {
             Self::Checkpoint => "checkpoint".to_owned(),
             Self::Description => "log.json".to_owned(),
             Self::Tile(path) => path.to_string(),
+            Self::Attestation(sha256) => format!("{ATTESTATIONS}{sha256}"),
         }
     }
 
-    fn is_bundle(&self) -> bool {
-        matches!(self, Self::Tile(path) if path.kind() == TileKind::Entries)
+    /// Whether it may be large.
+    fn is_large(&self) -> bool {
+        match self {
+            Self::Tile(path) => path.kind() == TileKind::Entries,
+            Self::Attestation(_) => true,
+            Self::Checkpoint | Self::Description => false,
+        }
     }
 
     /// The most bytes that a sound object has.
@@ -88,7 +99,7 @@ impl Kind {
         match self {
             Self::Tile(path) if path.kind() != TileKind::Entries => 32 * 256,
             Self::Checkpoint | Self::Description => 1 << 20,
-            Self::Tile(_) => MAX_ANSWER,
+            Self::Tile(_) | Self::Attestation(_) => MAX_ANSWER,
         }
     }
 
@@ -99,7 +110,7 @@ impl Kind {
                 let digest = Hash(Sha256::digest(bytes).into()).to_string();
                 format!("\"{}\"", digest.get(..32).unwrap_or_default())
             }
-            Self::Tile(_) => {
+            Self::Tile(_) | Self::Attestation(_) => {
                 let log = Hash(*log_id).to_string();
                 format!("\"{}-{}\"", log.get(..16).unwrap_or_default(), bytes.len())
             }
@@ -110,7 +121,7 @@ impl Kind {
         HeaderValue::from_static(match self {
             Self::Checkpoint => "text/plain; charset=utf-8",
             Self::Description => "application/json",
-            Self::Tile(_) => "application/octet-stream",
+            Self::Tile(_) | Self::Attestation(_) => "application/octet-stream",
         })
     }
 
@@ -118,7 +129,7 @@ impl Kind {
         HeaderValue::from_static(match self {
             Self::Checkpoint => "public, max-age=1",
             Self::Description => "public, max-age=60",
-            Self::Tile(_) => "public, max-age=31536000, immutable",
+            Self::Tile(_) | Self::Attestation(_) => "public, max-age=31536000, immutable",
         })
     }
 }
@@ -259,6 +270,9 @@ fn preflight() -> Response {
     );
     response
 }
+
+/// Where attestations are: tiles-format.md, section 1.
+const ATTESTATIONS: &str = "attestations/sha256/";
 
 #[cfg(test)]
 mod tests {

@@ -12,18 +12,20 @@ fn other_kinds_and_versions_are_refused_by_name() {
         ("hashedrekord", "0.0.2"),
         ("hashedrekord", "0.0.1 "),
         ("hashedrekord", ""),
-        ("rekord", "0.0.1"),
-        ("dsse", "0.0.1"),
+        ("rekord", "0.0.2"),
+        ("dsse", ""),
         ("Hashedrekord", "0.0.1"),
     ] {
+        let expected = match kind {
+            "hashedrekord" => "hashedrekord 0.0.1",
+            _ => "a kind and version of Rekor",
+        };
         let entry = with(&with(&entry, "/kind", kind), "/apiVersion", version);
         let error = refused(&entry);
         let (kind, version) = (Excerpt::new(kind), Excerpt::new(version));
-        let text = format!(
-            "entry of kind {kind} version {version} is not accepted, expected hashedrekord 0.0.1"
-        );
+        let text =
+            format!("entry of kind {kind} version {version} is not accepted, expected {expected}");
         assert_eq!(error.to_string(), text);
-        let expected = "0.0.1";
         assert_eq!(
             error,
             EntryError::Kind {

@@ -94,7 +94,7 @@ fn what_a_body_claims_is_checked() {
     for (change, text) in [
         (
             with(&value, "/kind", "dsse"),
-            "entry of kind dsse version 0.0.2 is not accepted, expected hashedrekord 0.0.1 or 0.0.2",
+            "entry of kind dsse version 0.0.2 is not accepted, expected a kind and version of Rekor",
         ),
         (
             with(&value, "/apiVersion", "0.0.3"),

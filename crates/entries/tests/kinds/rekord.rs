@@ -278,7 +278,6 @@ fn a_body_that_no_log_writes_is_not_read() {
 }
 
 #[test]
-#[ignore = "until pgp is merged"]
 fn a_signature_of_openpgp_is_logged() {
     let armored = spec(
         "pgp",
@@ -314,7 +313,6 @@ fn a_signature_of_openpgp_is_logged() {
 }
 
 #[test]
-#[ignore = "until pgp is merged"]
 fn a_signature_of_openpgp_is_of_this_key_and_content() {
     propose(
         "rekord",
