@@ -175,6 +175,7 @@ locals {
         Action = "s3:PutObject"
         Resource = [
           "${local.public}/tile/*",
+          "${local.public}/attestations/*",
           "${local.public}/checkpoint",
           "${local.private}/wal/*",
           "${local.private}/inbox/*",
@@ -300,5 +301,9 @@ locals {
   # Seconds. Without these an early request hides a partial tile that was just published.
   error_ttl = { 403 = 1, 404 = 1, 500 = 0, 502 = 0, 503 = 0, 504 = 0 }
 
-  routes = ["POST /api/v2/log/entries", "POST /api/v2/log/entries/batch", "POST /add", "OPTIONS /{proxy+}", "GET /healthz"]
+  routes = [
+    "POST /api/v2/log/entries", "POST /api/v2/log/entries/batch",
+    "POST /api/v1/log/entries", "GET /api/v1/log/entries", "GET /api/v1/log/entries/{uuid}",
+    "POST /add", "OPTIONS /{proxy+}", "GET /healthz",
+  ]
 }

@@ -232,7 +232,8 @@ async fn an_answer_that_stops_in_the_midst_is_given_up() {
         .parse()
         .unwrap();
     let store = S3::new(address, keys, options);
-    let read = tokio::time::timeout(Duration::from_secs(20), store.read(&public("checkpoint")));
+    let checkpoint = public("checkpoint");
+    let read = tokio::time::timeout(Duration::from_secs(20), store.read(&checkpoint));
     let error = read.await.unwrap().unwrap_err().to_string();
     assert!(
         error.contains("checkpoint: no whole answer within 0.3 s"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tegula_s3_stand_in::StandIn;
-use tegula_sequencer::{Config, Error, Import, Others, Pending, init, rebuild};
+use tegula_sequencer::{Config, Error, Import, Others, Pending, Signers, init, rebuild};
 use tegula_storage::Store;
 
 use crate::{RealEnv, description, signer, store, writer};
@@ -66,8 +66,9 @@ async fn an_import_that_cannot_be_signed_takes_no_slot() {
         .await
         .unwrap();
     begun.append(&[Pending::new("one".into())]).await.unwrap();
-    let none = begun.finish(&Vec::new().into(), &description(), None).await;
-    none.unwrap_err();
+    let nobody = Signers::new(Vec::new());
+    let unsigned = begun.finish(&nobody, &description(), None).await;
+    unsigned.unwrap_err();
     assert!(!stand_in.keys().iter().any(|key| key.contains("wal/")));
     import(&stand_in, 3).await.unwrap();
 }
