@@ -22,7 +22,6 @@ use serde_json::value::RawValue;
 
 use crate::entry::check_len;
 use crate::formats::KeyFacts;
-use crate::hashedrekord::{KIND, V001, V002};
 use crate::search::{Domain, SearchKey, hex};
 use crate::{EntryError, Excerpt};
 
@@ -132,15 +131,22 @@ pub(crate) const ALL: &[&dyn Kind] = &[
     &tuf::V001,
 ];
 
-/// Every kind and version, as `log.json` names them: `hashedrekord/0.0.2`.
-#[must_use]
-pub fn kinds() -> Vec<String> {
-    let hashed = [V001, V002].map(|version| (KIND, version));
-    let others = ALL.iter().map(|kind| (kind.name(), kind.version()));
-    let all = hashed.into_iter().chain(others);
-    all.map(|(kind, version)| format!("{kind}/{version}"))
-        .collect()
-}
+/// Every kind and version, as `log.json` names them. Names alone: who makes a log need not have the kinds in its binary.
+pub const KINDS: [&str; 13] = [
+    "alpine/0.0.1",
+    "cose/0.0.1",
+    "dsse/0.0.1",
+    "hashedrekord/0.0.1",
+    "hashedrekord/0.0.2",
+    "helm/0.0.1",
+    "intoto/0.0.1",
+    "intoto/0.0.2",
+    "jar/0.0.1",
+    "rekord/0.0.1",
+    "rfc3161/0.0.1",
+    "rpm/0.0.1",
+    "tuf/0.0.1",
+];
 
 /// The kind of this name and version.
 pub(crate) fn find(name: &str, version: &str) -> Result<&'static dyn Kind, EntryError> {
@@ -231,5 +237,22 @@ impl StoredHash {
 impl fmt::Debug for dyn Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name(), self.version())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hashedrekord::{KIND, V001, V002};
+
+    #[test]
+    fn the_names_are_those_of_the_kinds() {
+        let others = ALL.iter().map(|kind| (kind.name(), kind.version()));
+        let all = others.chain([(KIND, V001), (KIND, V002)]);
+        let mut names: Vec<String> = all
+            .map(|(kind, version)| format!("{kind}/{version}"))
+            .collect();
+        names.sort();
+        assert_eq!(names, KINDS);
     }
 }

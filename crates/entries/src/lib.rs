@@ -42,7 +42,7 @@ pub use error::{EntryError, Excerpt, KeyError, PemError};
 pub use formats::{Format, KeyFacts};
 pub use hashedrekord::HashedRekord;
 pub use key::{KeyDetails, PublicKey};
-pub use kinds::{Attestation, Facts, kinds};
+pub use kinds::{Attestation, Facts, KINDS};
 pub use proposed::parse_proposed_v1;
 pub use raw::raw_entry;
 pub use request::{Options, parse_request, parse_request_with};

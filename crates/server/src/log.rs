@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tegula_entries::kinds;
+use tegula_entries::KINDS;
 use tegula_sequencer::Sequencer;
 use tegula_storage::Store;
 use tegula_tlog::{LogDescription, VerifierKey};
@@ -46,7 +46,10 @@ pub fn describe(origin: &str, keys: &[VerifierKey], raw: bool) -> LogDescription
     let (entries, apis) = if raw {
         (vec!["raw".to_owned()], &["add"][..])
     } else {
-        (kinds(), &["rekor/v1", "rekor/v2"][..])
+        (
+            KINDS.map(str::to_owned).to_vec(),
+            &["rekor/v1", "rekor/v2"][..],
+        )
     };
     LogDescription {
         format: LogDescription::FORMAT,

@@ -486,6 +486,8 @@ impl S3 {
                 break;
             };
             let own = page.keys.iter().filter_map(|key| place.path(key));
+            // Some stores take a prefix for a directory.
+            let own = own.filter(|path| path.starts_with(prefix));
             let own = own.filter(|path| slots || !path.starts_with(SLOTS));
             found.extend(own.map(str::to_owned));
             after = Some(last);

@@ -87,7 +87,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// At most `limit` paths in `root` that begin with `prefix`, a text of any form, and come after `after`, in order: ascending by their bytes; or,
     /// in buckets of stores that list directory by directory, by the bytes of their segments, one after the other (`a/b` before `a-b`), where
-    /// `after` has to be a path that was listed or that is in the prefix's own directory.
+    /// `after` has to be a path that was listed with this prefix, or one in its own directory.
     ///
     /// Every object that is there throughout the call is seen; one that comes or goes meanwhile
     /// may be.

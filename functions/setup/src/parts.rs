@@ -7,7 +7,9 @@ use tegula_sequencer::{Config, Env, Others, RealEnv, Signers};
 use tegula_signers::{LogKey, in_order};
 use tegula_storage::{S3, S3Options, Store};
 use tegula_tlog::VerifierKey;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Settings;
 
@@ -67,16 +69,19 @@ impl Parts {
 /// What is wrong with the filter.
 pub fn tell(filter: &str) -> Result<(), String> {
     let wrong = |error: &dyn fmt::Display| format!("TEGULA_LOG_LEVEL: {error}");
-    let (filter, refused) = match EnvFilter::try_new(filter) {
+    let (filter, refused) = match filter.parse::<Targets>() {
         Ok(filter) => (filter, None),
         // That, too, is to be told.
-        Err(error) => (EnvFilter::new("info"), Some(error)),
+        Err(error) => (
+            Targets::new().with_default(tracing::Level::INFO),
+            Some(error),
+        ),
     };
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(filter)
-        // CloudWatch has the time.
-        .without_time()
+    // CloudWatch has the time.
+    let lines = tracing_subscriber::fmt::layer().json().without_time();
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
         .try_init()
         .map_err(|error| wrong(&error))?;
     refused.map_or(Ok(()), |error| Err(wrong(&error)))

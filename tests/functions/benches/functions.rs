@@ -1,6 +1,6 @@
 //! The write function as it is deployed: its start, an upload, and a batch of a thousand, over a store whose every request takes 30 ms.
 //!
-//! `TEGULA_FUNCTIONS=target/function cargo bench -p tegula-function-tests`
+//! `functions/build && TEGULA_FUNCTIONS=target/functions cargo bench -p tegula-function-tests`
 
 #![allow(
     clippy::unwrap_used,

@@ -47,9 +47,7 @@ impl Served {
 
     /// A log of all kinds, which keeps attestations of up to so many bytes.
     pub(crate) async fn with_attestations(limit: Option<u64>) -> Self {
-        let kinds = tegula_entries::kinds();
-        let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
-        Self::made(&kinds, Options::default(), |_| (), limit).await
+        Self::made(&tegula_entries::KINDS, Options::default(), |_| (), limit).await
     }
 
     pub(crate) async fn with(

@@ -51,9 +51,7 @@ fn intoto() -> (Value, &'static str) {
 
 /// A log that takes all kinds.
 async fn all(options: Options) -> Served {
-    let kinds = tegula_entries::kinds();
-    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
-    Served::new(&kinds, options).await
+    Served::new(&tegula_entries::KINDS, options).await
 }
 
 /// The one entry of an answer, proven.

@@ -226,6 +226,10 @@ pub(super) async fn listed(handles: Handles, order: Order) {
     ];
     for prefix in prefixes {
         for after in &afters {
+            let elsewhere = after.is_some_and(|after| !after.starts_with(prefix));
+            if order == Order::Segments && elsewhere {
+                continue;
+            }
             for limit in [0, 1, 2, 5, usize::MAX] {
                 let found = other.list(Root::Public, prefix, *after, limit).await;
                 let expected = expect(prefix, *after, limit);
