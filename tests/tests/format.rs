@@ -9,6 +9,7 @@
 )]
 
 use tegula_sequencer::{Batch, Slot, SlotHeader};
+use tegula_server::describe;
 use tegula_tlog::{
     Checkpoint, Edge, Hash, LeafIndex, Limits, LogDescription, SigningKey, TilePath, TlogProof,
     TreeSize, append_entry, empty_root, leaf_hash, parse_bundle, tiles_of, verify_inclusion,
@@ -178,6 +179,22 @@ fn the_description() {
         "log.json",
         &format!("```json\n{}```", description.to_json()),
     );
+}
+
+#[test]
+fn the_description_of_a_log_of_rekors_kinds() {
+    let mut description = describe("log.example", &[key().verifier()], false);
+    description.limits.attestation_bytes = Some(102_400);
+    let json = description.to_json();
+    let (_, end) = json.split_once("  \"slotFormat\": 1,\n").unwrap();
+    expect("the end of log.json", &format!("```json\n{end}```"));
+}
+
+#[test]
+fn the_tree_id() {
+    let [a, b, c, d, e, f, g, h, ..] = key().verifier().full_key_id();
+    let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]) & (u64::MAX >> 1);
+    expect("the tree id", &format!("`{id:016x}`"));
 }
 
 #[test]
