@@ -133,7 +133,7 @@ fn base64(bytes: &[u8]) -> String {
 fn signer(world: &World) -> String {
     let stored = StoredEntry::parse(&world.body("artifact")).unwrap();
     let key = Hash(stored.facts().signers[0].fingerprint());
-    format!("Signed by: PKIX_ECDSA_P256_SHA_256 {key}\n")
+    format!("Signed by: ECDSA P-256 {key}\n")
 }
 
 #[test]

@@ -437,6 +437,9 @@ mod tests {
             refused("tuf", Format::X509).to_string(),
             "format: an entry of kind tuf has its own, not x509"
         );
-        assert!(matches!(refused("docker", Format::Pgp), EntryError::Kind { .. }));
+        assert!(matches!(
+            refused("docker", Format::Pgp),
+            EntryError::Kind { .. }
+        ));
     }
 }
