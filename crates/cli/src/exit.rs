@@ -148,7 +148,9 @@ impl From<ApiError> for CliError {
 impl From<EntryError> for CliError {
     fn from(error: EntryError) -> Self {
         match error {
-            EntryError::Signature => Self::verification(error),
+            EntryError::Signature | EntryError::NotSigned { .. } | EntryError::Differs { .. } => {
+                Self::verification(error)
+            }
             _ => Self::usage(error),
         }
     }

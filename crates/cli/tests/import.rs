@@ -10,7 +10,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::server::{self, Handler};
+use support::serving::Serving;
 use support::{World, files};
 use tegula_tlog::{append_entry, leaf_hash};
 
@@ -562,44 +563,4 @@ fn slow(world: &World, wait: Duration) -> (String, Arc<std::sync::Mutex<Vec<Stri
         }
     });
     (server::start(handler), asked)
-}
-
-/// `tegula serve`, which does not outlive the test.
-struct Serving {
-    process: Child,
-    url: String,
-}
-
-impl Serving {
-    fn start(world: &World, directory: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_tegula"))
-            .args(["serve", directory, "--listen", "127.0.0.1:0", "--json"])
-            .current_dir(world.dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let url = told["url"].as_str().unwrap().to_owned();
-        Self { process, url }
-    }
-
-    fn stop(mut self) {
-        let pid = self.process.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(told.success());
-        assert!(self.process.wait().unwrap().success());
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It may have ended already.
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
 }

@@ -80,7 +80,9 @@ fn entries_are_read_by_index_and_by_leaf_hash() {
     );
 
     let body = world.tegula(&["get", "--log-index", "5"]).ok();
-    assert!(body.contains("\"kind\": \"hashedrekord\""), "{body}");
+    let object = "\nBody: {\n  \"HashedRekordObj\": {\n    \"hashedRekordV002\": {\n";
+    assert!(body.contains("\nKind: hashedrekord 0.0.2\nKey: "), "{body}");
+    assert!(body.contains(object), "{body}");
     let json = world.tegula(&["--json", "get", "--log-index", "5"]).ok();
     for part in [
         "\"logIndex\":\"5\"",

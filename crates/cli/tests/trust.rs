@@ -161,10 +161,10 @@ fn wrong_use_is_told_in_one_line_and_in_json() {
                 "--public-key",
                 "key.pub",
                 "--type",
-                "rekord",
+                "rekor",
             ],
             2,
-            "\"rekord\" is not hashedrekord",
+            "\"rekor\" is not hashedrekord[:0.0.1|0.0.2], rekord[:0.0.1], intoto[:0.0.1|0.0.2], dsse[:0.0.1],",
         ),
         (
             &["upload", "artifact", "--public-key", "key.pub"],

@@ -1,6 +1,10 @@
 //! Uploading, to a server that may lie.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot set up has failed"
+)]
 
 mod support;
 
@@ -9,8 +13,8 @@ use std::sync::Arc;
 
 use support::server::{self, Handler};
 use support::{Outcome, World};
-use tegula_entries::parse_request;
-use tegula_tlog::{LeafIndex, TilePath, TileSet, TreeSize, leaf_hash, prove_inclusion};
+use tegula_entries::{StoredEntry, parse_request};
+use tegula_tlog::{Hash, LeafIndex, TilePath, TileSet, TreeSize, leaf_hash, prove_inclusion};
 
 /// How the server answers an upload of the log's entry 5.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -125,15 +129,23 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
+/// Of a key that names nobody.
+fn signer(world: &World) -> String {
+    let stored = StoredEntry::parse(&world.body("artifact")).unwrap();
+    let key = Hash(stored.facts().signers[0].fingerprint());
+    format!("Signed by: ECDSA P-256 {key}\n")
+}
+
 #[test]
 fn an_upload_is_verified_and_told() {
     let world = World::new();
     let leaf = leaf_hash(&world.body("artifact"));
     let files = ["--bundle", "bundle.json", "--proof-out", "a.tlog-proof"];
     let text = upload(&world, Manner::Honest, &files).ok();
+    let signer = signer(&world);
     assert_eq!(
         text,
-        format!("Created entry at index 5: artifact\nUUID: {leaf}\n")
+        format!("Created entry at index 5: artifact\nUUID: {leaf}\n{signer}")
     );
     let bundle = fs::read_to_string(world.path("bundle.json")).unwrap();
     assert!(bundle.starts_with("{\"logIndex\":\"5\""), "{bundle}");
@@ -150,7 +162,7 @@ fn an_upload_is_verified_and_told() {
     ];
     world.run(&check).ok();
 
-    let expected = format!("Entry already exists at index 5: artifact\nUUID: {leaf}\n");
+    let expected = format!("Entry already exists at index 5: artifact\nUUID: {leaf}\n{signer}");
     assert_eq!(upload(&world, Manner::Duplicate, &[]).ok(), expected);
     assert_eq!(upload(&world, Manner::Conflict, &[]).ok(), expected);
     let json = upload(&world, Manner::Honest, &["--json"]).ok();
@@ -158,6 +170,7 @@ fn an_upload_is_verified_and_told() {
         "\"alreadyExists\":false",
         "\"logIndex\":\"5\"",
         "\"treeSize\":\"300\"",
+        "\"signers\":[{\"fingerprint\":\"",
     ] {
         assert!(json.contains(part), "{json}");
     }

@@ -1,5 +1,6 @@
 //! What a submitter has, made into what Rekor v1 is asked: files into a proposed entry, of the kind that they look like.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Read;
 
@@ -11,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::dsse::Envelope;
 use crate::formats::{Format, parse_key};
-use crate::{EntryError, Excerpt};
+use crate::{EntryError, Excerpt, Verifier};
 
 /// The files of an entry, as their bytes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -59,7 +60,7 @@ impl Files {
         {
             return Some("cose");
         }
-        if alone && self.public_keys.is_empty() && matches!(artifact, [0x30, 0x80..=0xff, ..]) {
+        if alone && self.public_keys.is_empty() && is_der(artifact) {
             return Some("rfc3161");
         }
         let format = self.format();
@@ -71,8 +72,11 @@ impl Files {
     /// The format of their key, or else of their signature, by what it begins with.
     #[must_use]
     pub fn format(&self) -> Option<Format> {
-        let texts = self.public_keys.iter().chain(&self.signature);
-        texts.map(Vec::as_slice).find_map(format)
+        // A signature of x509 is bytes that may begin as anything: where there are keys it says nothing.
+        match self.public_keys.as_slice() {
+            [] => self.signature.as_deref().and_then(format),
+            keys => keys.iter().find_map(|key| format(key)),
+        }
     }
 
     /// A proposed entry of Rekor v1 with these files, in JSON. It is not verified: that is what [`parse_proposed_v1`](crate::parse_proposed_v1) and
@@ -89,6 +93,7 @@ impl Files {
         version: Option<&str>,
         format: Option<Format>,
     ) -> Result<String, EntryError> {
+        check_format(kind, format)?;
         let artifact = || STANDARD.encode(&self.artifact);
         let (newest, spec) = match kind {
             "rekord" => {
@@ -101,7 +106,7 @@ impl Files {
                 let signature = json!({
                     "format": format.name(),
                     "content": STANDARD.encode(self.signature()?),
-                    "publicKey": {"content": STANDARD.encode(self.key()?)},
+                    "publicKey": {"content": STANDARD.encode(pem(self.key()?))},
                 });
                 (
                     "0.0.1",
@@ -109,7 +114,7 @@ impl Files {
                 )
             }
             "intoto" if version == Some("0.0.1") => {
-                let spec = json!({"content": {"envelope": self.text()?}, "publicKey": STANDARD.encode(self.key()?)});
+                let spec = json!({"content": {"envelope": self.text()?}, "publicKey": STANDARD.encode(pem(self.key()?))});
                 ("0.0.1", spec)
             }
             "intoto" => ("0.0.2", self.intoto()?),
@@ -117,7 +122,7 @@ impl Files {
                 let verifiers: Vec<_> = self
                     .keys()?
                     .iter()
-                    .map(|key| STANDARD.encode(key))
+                    .map(|key| STANDARD.encode(pem(key)))
                     .collect();
                 let content = json!({"envelope": self.text()?, "verifiers": verifiers});
                 ("0.0.1", json!({"proposedContent": content}))
@@ -127,12 +132,12 @@ impl Files {
                     .aad
                     .as_ref()
                     .map_or_else(|| json!({}), |aad| json!({"aad": STANDARD.encode(aad)}));
-                let spec = json!({"message": artifact(), "publicKey": STANDARD.encode(self.key()?), "data": data});
+                let spec = json!({"message": artifact(), "publicKey": STANDARD.encode(pem(self.key()?)), "data": data});
                 ("0.0.1", spec)
             }
             "rpm" | "alpine" => {
                 let spec = json!({
-                    "publicKey": {"content": STANDARD.encode(self.key()?)},
+                    "publicKey": {"content": STANDARD.encode(pem(self.key()?))},
                     "package": {"content": artifact()},
                 });
                 ("0.0.1", spec)
@@ -175,8 +180,10 @@ impl Files {
         let signed = envelope.encoding();
         let mut keys = Vec::new();
         for bytes in self.keys()? {
-            keys.push((parse_key(Format::X509, bytes)?, bytes));
+            let pem = pem(bytes);
+            keys.push((parse_key(Format::X509, &pem)?, pem));
         }
+        let mut used = vec![false; keys.len()];
         let mut signatures = Vec::new();
         let texts = given
             .get("signatures")
@@ -186,12 +193,14 @@ impl Files {
         for (signature, text) in envelope.signatures.iter().zip(&texts) {
             let own = keys
                 .iter()
-                .find(|(key, _)| key.verify(&signed, &signature.bytes).is_ok());
-            let (_, key) = own.ok_or(EntryError::NotSigned {
+                .zip(&mut used)
+                .find(|((key, _), _)| key.verify(&signed, &signature.bytes).is_ok());
+            let ((_, key), used) = own.ok_or(EntryError::NotSigned {
                 signature: "a signature of the envelope",
                 signed: "the payload",
                 key: "any of the given keys",
             })?;
+            *used = true;
             let own = |name: &str| text.get(name).and_then(Value::as_str).unwrap_or_default();
             let mut object =
                 json!({"sig": STANDARD.encode(own("sig")), "publicKey": STANDARD.encode(key)});
@@ -201,6 +210,10 @@ impl Files {
                 fields.insert("keyid".to_owned(), keyid.into());
             }
             signatures.push(object);
+        }
+        if let Some(unused) = used.iter().position(|used| !used) {
+            let reason = format!("number {} made no signature of the envelope", unused + 1);
+            return Err(EntryError::differs("public key", reason));
         }
         let payload = given
             .get("payload")
@@ -269,6 +282,43 @@ impl Files {
     }
 }
 
+/// Rekor has PEM, and people have DER too.
+fn pem(key: &[u8]) -> Cow<'_, [u8]> {
+    if !is_der(key) {
+        return Cow::Borrowed(key);
+    }
+    match Verifier::from_pem_or_der(key) {
+        Ok(verifier) => Cow::Owned(verifier.to_pem().into_bytes()),
+        // What is wrong with it is said by who reads it.
+        Err(_refused) => Cow::Borrowed(key),
+    }
+}
+
+fn is_der(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x30, 0x80..=0xff, ..])
+}
+
+/// A format that nobody looks at would be thought to be the one that was verified.
+fn check_format(kind: &str, format: Option<Format>) -> Result<(), EntryError> {
+    let own = match kind {
+        "rpm" | "helm" => Some(Format::Pgp),
+        "intoto" | "dsse" | "cose" | "alpine" => Some(Format::X509),
+        "jar" | "tuf" | "rfc3161" => None,
+        _ => return Ok(()),
+    };
+    match (format, own) {
+        (Some(format), Some(own)) if format != own => {
+            let reason = format!("an entry of kind {kind} has {own}, not {format}");
+            Err(EntryError::invalid("format", reason))
+        }
+        (Some(format), None) => {
+            let reason = format!("an entry of kind {kind} has its own, not {format}");
+            Err(EntryError::invalid("format", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn format(bytes: &[u8]) -> Option<Format> {
     // What a block is of may stand after a comment.
     let begin = bytes.get(..bytes.len().min(4096)).unwrap_or_default();
@@ -287,7 +337,7 @@ fn format(bytes: &[u8]) -> Option<Format> {
     if text.contains("-----BEGIN PGP ") {
         return Some(Format::Pgp);
     }
-    if text.contains("-----BEGIN ") {
+    if text.contains("-----BEGIN ") || is_der(bytes) {
         return Some(Format::X509);
     }
     // A packet with a public key or a signature, of the old form or the new one (RFC 9580, section 4.2).
@@ -305,3 +355,91 @@ fn is_apk(bytes: &[u8]) -> bool {
 
 const KINDS: &str =
     "hashedrekord, rekord, intoto, dsse, cose, rpm, alpine, jar, helm, tuf or rfc3161";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse_proposed_v1;
+
+    macro_rules! data {
+        ($name:literal) => {
+            include_bytes!(concat!("../tests/data/", $name)).to_vec()
+        };
+    }
+
+    fn files(artifact: Vec<u8>, keys: Vec<Vec<u8>>) -> Files {
+        Files {
+            artifact,
+            public_keys: keys,
+            ..Files::default()
+        }
+    }
+
+    fn body(files: &Files, kind: &str) -> Result<Vec<u8>, EntryError> {
+        let proposed = files.compose(kind, None, None)?;
+        let entry = parse_proposed_v1(proposed.as_bytes())?.verify()?;
+        Ok(entry.into_body())
+    }
+
+    /// The bytes of a signature are as good as random.
+    #[test]
+    fn a_signature_that_begins_as_openpgp_does_not_say_what_its_key_is() {
+        let signature = vec![0x88, 0, 0, 0];
+        for key in [data!("rsa2048.pub.der"), data!("rsa2048.pub.pem")] {
+            let files = Files {
+                signature: Some(signature.clone()),
+                ..files(data!("artifact"), vec![key])
+            };
+            assert_eq!((files.format(), files.kind()), (Some(Format::X509), None));
+        }
+        let alone = Files {
+            signature: Some(signature),
+            ..Files::default()
+        };
+        assert_eq!(alone.format(), Some(Format::Pgp));
+    }
+
+    #[test]
+    fn keys_in_der_are_as_good_as_in_pem() {
+        for (kind, artifact) in [
+            ("cose", data!("cose/p256.cose")),
+            ("intoto", data!("dsse/p256.json")),
+            ("dsse", data!("dsse/p256.json")),
+        ] {
+            let pem = files(artifact.clone(), vec![data!("p256.pub.pem")]);
+            let der = files(artifact, vec![data!("p256.pub.der")]);
+            assert_eq!(body(&der, kind), body(&pem, kind));
+            assert!(body(&der, kind).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_key_that_signed_nothing_is_refused() {
+        let keys = vec![data!("p256.pub.pem"), data!("p384.pub.pem")];
+        let files = files(data!("dsse/p256.json"), keys);
+        assert_eq!(
+            body(&files, "intoto").unwrap_err().to_string(),
+            "public key: number 2 made no signature of the envelope"
+        );
+        assert!(body(&files, "dsse").is_err());
+    }
+
+    #[test]
+    fn a_format_is_that_of_the_kind() {
+        let files = files(data!("cose/p256.cose"), vec![data!("p256.pub.pem")]);
+        assert!(files.compose("cose", None, Some(Format::X509)).is_ok());
+        let refused = |kind, format| files.compose(kind, None, Some(format)).unwrap_err();
+        assert_eq!(
+            refused("cose", Format::Pgp).to_string(),
+            "format: an entry of kind cose has x509, not pgp"
+        );
+        assert_eq!(
+            refused("tuf", Format::X509).to_string(),
+            "format: an entry of kind tuf has its own, not x509"
+        );
+        assert!(matches!(
+            refused("docker", Format::Pgp),
+            EntryError::Kind { .. }
+        ));
+    }
+}

@@ -136,6 +136,15 @@ pub enum EntryError {
         reason: Excerpt,
     },
 
+    /// A part of an entry is well formed, and not what is signed.
+    #[error("{field}: {reason}")]
+    Differs {
+        /// The part.
+        field: &'static str,
+        /// What it is, and what is signed.
+        reason: Excerpt,
+    },
+
     /// A part of an entry is larger than is taken.
     #[error("{field} has {found}, expected at most {limit}")]
     Limit {
@@ -169,6 +178,13 @@ pub enum EntryError {
 impl EntryError {
     pub(crate) fn invalid(field: &'static str, reason: impl AsRef<str>) -> Self {
         Self::Invalid {
+            field,
+            reason: Excerpt::new(reason.as_ref()),
+        }
+    }
+
+    pub(crate) fn differs(field: &'static str, reason: impl AsRef<str>) -> Self {
+        Self::Differs {
             field,
             reason: Excerpt::new(reason.as_ref()),
         }

@@ -10,8 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tegula_entries::{
-    Digest, DigestAlgorithm, Ed25519Form, EntryError, Files, Format, KeyDetails, Verifier,
-    artifact_digests, ed25519_form, hashedrekord_proposed_v1, hashedrekord_request,
+    Digest, DigestAlgorithm, Ed25519Form, Entry, EntryError, Files, Format, KeyDetails, KeyFacts,
+    Verifier, artifact_digests, ed25519_form, hashedrekord_proposed_v1, hashedrekord_request,
     parse_proposed_v1, parse_request, raw_entry,
 };
 
@@ -20,7 +20,7 @@ use crate::exit::CliError;
 /// Flags that say which entries are meant, named as rekor-cli names them. `-` is standard input.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EntryArgs {
-    /// Artifacts; the signature of each is FILE.sig, unless --signature says another
+    /// Artifacts. The signature of each is in it, or else in FILE.sig, for rekord also FILE.asc or FILE.minisig, unless --signature says another
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -36,21 +36,22 @@ pub(crate) struct EntryArgs {
     #[arg(long, value_name = "FILE")]
     signature: Vec<PathBuf>,
 
-    /// The public key or certificate that the signatures verify with; may be given several times for an envelope with several signatures. For
-    /// tuf, the root
+    /// The public key or certificate that the signatures verify with; several, with commas between or each with its own flag, for an envelope with
+    /// several signatures. For tuf it is the root; for jar and rfc3161 there is none
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     public_key: Vec<PathBuf>,
 
-    /// The format of the signature and the key: pgp, minisign, ssh or x509; by what they look like unless it is given
+    /// The format of the key and the signature: pgp, minisign (signify too), ssh or x509. Unless it is given they show it
     #[arg(long, value_name = "FORMAT")]
     pki_format: Option<Format>,
 
-    /// The kind of entry, followed by :VERSION if that matters: hashedrekord, rekord, intoto, dsse, cose, rpm, alpine, jar, helm, tuf, rfc3161 or
-    /// raw. By what the files look like unless it is given: hashedrekord, or for other keys rekord, where nothing else fits
+    /// The kind of entry: hashedrekord, rekord, intoto, dsse, cose, rpm, alpine, jar, helm, tuf, rfc3161 or raw, with :VERSION after it if that
+    /// matters. Unless it is given the files show it: an envelope is taken for intoto, and what looks like none of the others for
+    /// hashedrekord, or with a key that is not x509 for rekord
     #[arg(long = "type", value_name = "KIND")]
     kind: Option<EntryType>,
 
-    /// What a COSE message signs beside its payload, in base64
+    /// For cose: what the message signs beside its payload, in base64
     #[arg(long, value_name = "BASE64")]
     aad: Option<String>,
 
@@ -151,6 +152,8 @@ pub(crate) struct Prepared {
     pub(crate) payload: Payload,
     /// The bytes of the leaf, in each form that it may have.
     pub(crate) bodies: Vec<Vec<u8>>,
+    /// Whose signatures were verified.
+    pub(crate) signers: Vec<KeyFacts>,
 }
 
 #[derive(Clone, Debug)]
@@ -178,6 +181,13 @@ impl EntryArgs {
             ));
         }
         let artifacts: Vec<&PathBuf> = self.files.iter().chain(&self.artifact).collect();
+        let cose = match &self.kind {
+            None => !artifacts.is_empty(),
+            Some(kind) => matches!(kind, EntryType::Other { kind: "cose", .. }),
+        };
+        if self.aad.is_some() && !cose {
+            return Err(CliError::usage(AAD_IS_FOR_COSE));
+        }
         let mut subjects = Vec::new();
         if self.kind == Some(EntryType::Raw) {
             if self.artifact_hash.is_some() || !self.signature.is_empty() {
@@ -217,7 +227,7 @@ impl EntryArgs {
         let mut subjects = Vec::with_capacity(named);
         for path in artifacts {
             let signature = signatures.next();
-            if signature.is_none() && is_stdin(path) && by.is_hashed() {
+            if signature.is_none() && is_stdin(path) && by.is_detached() {
                 return Err(CliError::usage(
                     "the artifact is standard input: --signature must be given",
                 ));
@@ -230,9 +240,10 @@ impl EntryArgs {
             subjects.push(self.subject(&path.display(), what));
         }
         if let Some(digest) = hash {
-            if !by.is_hashed() {
+            if matches!(by.kind, Some(EntryType::Other { .. })) {
                 return Err(CliError::usage("--artifact-hash is for hashedrekord alone"));
             }
+            by.verifier()?;
             let signature = signatures
                 .next()
                 .ok_or_else(|| CliError::usage("--artifact-hash needs --signature"))?;
@@ -261,21 +272,21 @@ impl EntryArgs {
         let holds_its_key = match &by.kind {
             Some(EntryType::Other { kind, .. }) => matches!(*kind, "jar" | "rfc3161"),
             Some(_) => false,
-            None => artifacts.iter().all(|path| {
-                let begin = read_begin(path, 8).unwrap_or_default();
-                !is_stdin(path)
-                    && matches!(
-                        begin.as_slice(),
-                        [b'P', b'K', 3, 4, ..] | [0x30, 0x80..=0xff, ..]
-                    )
-            }),
+            None => {
+                let holds = |path: &&PathBuf| !is_stdin(path) && looks_like_its_key_is_in_it(path);
+                self.artifact_hash.is_none() && artifacts.iter().all(holds)
+            }
         };
         if by.keys.is_empty() && !holds_its_key {
-            return Err(CliError::usage(
-                "--public-key must be given: the key or certificate of the signature",
-            ));
+            return Err(CliError::usage(KEY_IS_MISSING));
         }
-        if by.is_hashed() {
+        // Told once, and not of each artifact.
+        if matches!(
+            by.kind,
+            Some(
+                EntryType::Hashedrekord | EntryType::HashedrekordV001 | EntryType::HashedrekordV002
+            )
+        ) {
             by.verifier()?;
         }
         Ok(by)
@@ -310,56 +321,67 @@ impl Subject {
     }
 
     fn read(self) -> Result<Prepared, CliError> {
-        let (payload, bodies) = match self.what {
+        let leaves = match self.what {
             What::Signed {
                 artifact,
                 signature,
                 by,
             } => by.entry(&artifact, signature.as_deref())?,
             What::Raw(path) => {
-                let body = raw_entry(read_small(&path)?)?.into_body();
-                (Payload::Raw(body.clone().into()), vec![body])
+                let entry = raw_entry(read_small(&path)?)?;
+                Leaves::of(Payload::Raw(entry.body().to_vec().into()), entry)
             }
             What::Ready(path) => ready_entry(&path)?,
         };
+        let Leaves {
+            payload,
+            bodies,
+            signers,
+        } = leaves;
         Ok(Prepared {
             name: self.name,
             payload,
             bodies,
+            signers,
         })
     }
 }
 
-type Leaves = (Payload, Vec<Vec<u8>>);
+/// What becomes of a subject.
+struct Leaves {
+    payload: Payload,
+    bodies: Vec<Vec<u8>>,
+    signers: Vec<KeyFacts>,
+}
+
+impl Leaves {
+    fn of(payload: Payload, entry: Entry) -> Self {
+        Self {
+            payload,
+            signers: entry.signers().to_vec(),
+            bodies: vec![entry.into_body()],
+        }
+    }
+}
 
 impl By {
-    /// Whether the entry is a `hashedrekord` for sure.
-    fn is_hashed(&self) -> bool {
-        match &self.kind {
-            Some(EntryType::Other { .. } | EntryType::Raw) => false,
-            Some(_) => true,
-            None => {
-                let keys = self.keys.iter().map(|(_, key)| key.clone()).collect();
-                let files = Files {
-                    public_keys: keys,
-                    ..Files::default()
-                };
-                let x509 = self
-                    .format
-                    .or_else(|| files.format())
-                    .is_none_or(|format| format == Format::X509);
-                x509 && self.keys.len() == 1 && self.aad.is_none()
-            }
-        }
+    /// Whether the signature stands beside the artifact, as far as is known before that is read.
+    fn is_detached(&self) -> bool {
+        !matches!(&self.kind, Some(EntryType::Raw))
+            && !matches!(&self.kind, Some(EntryType::Other { kind, .. }) if *kind != "rekord")
     }
 
     /// The one key of a `hashedrekord`.
     fn verifier(&self) -> Result<Verifier, CliError> {
-        let [(path, key)] = self.keys.as_slice() else {
-            return Err(CliError::usage(format!(
-                "{} keys, but a hashedrekord has one signature",
-                self.keys.len()
-            )));
+        let (path, key) = match self.keys.as_slice() {
+            [one] => one,
+            [] => return Err(CliError::usage(KEY_IS_MISSING)),
+            keys => {
+                return Err(CliError::usage(format!(
+                    "{} keys, but a hashedrekord has one signature",
+                    keys.len()
+                )));
+            }
         };
         if let Some(format) = self.format.filter(|format| *format != Format::X509) {
             return Err(CliError::usage(format!(
@@ -377,7 +399,7 @@ impl By {
         };
         let (kind, version) = match (&self.kind, path) {
             (Some(EntryType::Other { kind, version }), _) => (*kind, version.as_deref()),
-            (None, Some(path)) if !is_stdin(path) => match self.guess(path, signature)? {
+            (None, Some(path)) => match self.guess(path, signature)? {
                 Some(kind) => (kind, None),
                 None => return self.hashed(artifact, signature),
             },
@@ -387,13 +409,11 @@ impl By {
             path.ok_or_else(|| CliError::usage("--artifact-hash is for hashedrekord alone"))?;
         let files = self.files(kind, path, signature)?;
         let proposed = files.compose(kind, version, self.format)?;
-        let body = parse_proposed_v1(proposed.as_bytes())?
-            .verify()?
-            .into_body();
-        Ok((Payload::Proposed(proposed), vec![body]))
+        let entry = parse_proposed_v1(proposed.as_bytes())?.verify()?;
+        Ok(Leaves::of(Payload::Proposed(proposed), entry))
     }
 
-    /// What the files look like, from their beginnings.
+    /// What the files look like, from their beginnings. Of standard input nothing is read: its signature is beside it, which says enough.
     fn guess(
         &self,
         artifact: &Path,
@@ -401,12 +421,23 @@ impl By {
     ) -> Result<Option<&'static str>, CliError> {
         let signature = match signature {
             Some(path) => Some(path.to_owned()),
+            None if self.keys.is_empty() => None,
             None => besides(artifact).find(|path| path.exists()),
         };
+        let begin = match is_stdin(artifact) {
+            true => Vec::new(),
+            false => {
+                read_begin(artifact, MAX_ARTIFACT).map_err(|error| io_error(artifact, &error))?
+            }
+        };
+        let signature = match signature {
+            // It can be read only once, and that there is one is enough.
+            Some(path) if is_stdin(&path) => Some(Vec::new()),
+            other => other.map(|path| read_small(&path)).transpose()?,
+        };
         let files = Files {
-            artifact: read_begin(artifact, MAX_ARTIFACT)
-                .map_err(|error| io_error(artifact, &error))?,
-            signature: signature.map(|path| read_small(&path)).transpose()?,
+            artifact: begin,
+            signature,
             public_keys: self.keys.iter().map(|(_, key)| key.clone()).collect(),
             aad: self.aad.clone(),
         };
@@ -444,7 +475,7 @@ impl By {
 
     fn hashed(&self, artifact: &Artifact, signature: Option<&Path>) -> Result<Leaves, CliError> {
         if self.aad.is_some() {
-            return Err(CliError::usage("--aad is for cose alone"));
+            return Err(CliError::usage(AAD_IS_FOR_COSE));
         }
         let signature = match (signature, artifact) {
             (Some(path), _) => path.to_owned(),
@@ -478,20 +509,21 @@ fn signed_entry(
     let proposed = hashedrekord_proposed_v1(&digest, &signature, verifier);
     if *kind == EntryType::HashedrekordV001 {
         let proposed = proposed?;
-        let body = proposed.clone().into_bytes();
-        return Ok((Payload::Proposed(proposed), vec![body]));
+        let entry = parse_proposed_v1(proposed.as_bytes())?.verify()?;
+        return Ok(Leaves::of(Payload::Proposed(proposed), entry));
     }
     let request = hashedrekord_request(&digest, &signature, verifier)?;
-    let mut bodies = vec![parse_request(request.as_bytes())?.verify()?.into_body()];
+    let entry = parse_request(request.as_bytes())?.verify()?;
+    let mut leaves = Leaves::of(Payload::Request(request), entry);
     if *kind != EntryType::HashedrekordV002 {
         match proposed {
-            Ok(body) => bodies.push(body.into_bytes()),
+            Ok(body) => leaves.bodies.push(body.into_bytes()),
             // The older form takes more room. Where only the newer one fits, there is no other.
             Err(EntryError::TooLong { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok((Payload::Request(request), bodies))
+    Ok(leaves)
 }
 
 fn ready_entry(path: &Path) -> Result<Leaves, CliError> {
@@ -500,13 +532,13 @@ fn ready_entry(path: &Path) -> Result<Leaves, CliError> {
         .map_err(|_not_text| CliError::usage("the request is not JSON: it is not UTF-8"))?;
     match parse_request(text.as_bytes()) {
         Ok(proposed) => {
-            let body = proposed.verify()?.into_body();
-            Ok((Payload::Request(text), vec![body]))
+            let entry = proposed.verify()?;
+            Ok(Leaves::of(Payload::Request(text), entry))
         }
         Err(error) => match parse_proposed_v1(text.as_bytes()) {
             Ok(proposed) => {
-                let body = proposed.verify()?.into_body();
-                Ok((Payload::Proposed(text), vec![body]))
+                let entry = proposed.verify()?;
+                Ok(Leaves::of(Payload::Proposed(text), entry))
             }
             // What names a kind is meant for that interface.
             Err(proposed) if names_a_kind(&text) => Err(proposed.into()),
@@ -612,6 +644,15 @@ fn besides(artifact: &Path) -> impl Iterator<Item = PathBuf> + '_ {
         .map(|ending| beside(artifact, ending))
 }
 
+/// Whether it begins as an archive or as DER does: what an entry of kind jar or rfc3161 is made of.
+fn looks_like_its_key_is_in_it(path: &Path) -> bool {
+    let begin = read_begin(path, 4).unwrap_or_default();
+    matches!(
+        begin.as_slice(),
+        [b'P', b'K', 3, 4] | [0x30, 0x80..=0xff, ..]
+    )
+}
+
 pub(crate) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
@@ -651,6 +692,8 @@ pub(crate) fn io_error(path: &Path, error: &io::Error) -> CliError {
     CliError::io(format!("{}: {error}", path.display()))
 }
 
+const KEY_IS_MISSING: &str = "--public-key must be given: the key or certificate of the signature";
+const AAD_IS_FOR_COSE: &str = "--aad is for cose alone";
 /// A request in JSON is at most twice as long as the longest entry, but for spaces.
 const MAX_SMALL: u64 = 1 << 20;
 /// An artifact that goes to the log in base64, in a request of at most 4 MiB, with room for what is around it.
@@ -708,7 +751,22 @@ mod tests {
             "hashedrekord:0.0.1".parse(),
             Ok(EntryType::HashedrekordV001)
         );
-        for bad in ["", "Raw", "hashedrekord:", "hashedrekord:0.0.3", "intoto"] {
+        let intoto = |version: Option<&str>| EntryType::Other {
+            kind: "intoto",
+            version: version.map(str::to_owned),
+        };
+        assert_eq!("intoto".parse(), Ok(intoto(None)));
+        assert_eq!("intoto:0.0.1".parse(), Ok(intoto(Some("0.0.1"))));
+        for bad in [
+            "",
+            "Raw",
+            "hashedrekord:",
+            "hashedrekord:0.0.3",
+            "rekord:",
+            "rekord:0.0.2",
+            "intoto:0.0.2:",
+            "pgp",
+        ] {
             assert!(bad.parse::<EntryType>().is_err(), "{bad}");
         }
     }

@@ -52,11 +52,7 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     cx.output.line(format!("UUID: {}", proven.leaf));
     let stored = StoredEntry::parse(&body).ok();
     if let Some(stored) = &stored {
-        cx.output
-            .line(format!("Kind: {} {}", stored.kind(), stored.version()));
-        for (name, text) in stored.facts().lines {
-            cx.output.line(format!("{name}: {text}"));
-        }
+        leaf::print_entry(cx, stored);
     }
     let parsed = described.get("entry").filter(|entry| !entry.is_null());
     match (parsed, stored) {

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tegula_client::VerifiedCheckpoint;
-use tegula_entries::StoredEntry;
+use tegula_entries::{KeyFacts, StoredEntry};
 use tegula_tlog::{Hash, LeafIndex, leaf_hash, verify_inclusion};
 
 use crate::context::{Context, Log};
@@ -128,6 +128,39 @@ pub(crate) fn print_proven(cx: &Context, proven: &Proven, checkpoint: &VerifiedC
     cx.output.line(format!("Entry Hash: {}", proven.leaf));
     cx.output.line(format!("Tree Size: {}", checkpoint.size()));
     cx.output.line(format!("Root Hash: {}", checkpoint.root()));
+}
+
+/// What an entry of one of Rekor's kinds is, and what there is to know of it.
+pub(crate) fn print_entry(cx: &Context, entry: &StoredEntry) {
+    cx.output
+        .line(format!("Kind: {} {}", entry.kind(), entry.version()));
+    for (name, text) in entry.facts().lines {
+        cx.output.line(format!("{name}: {text}"));
+    }
+}
+
+/// Who signed an entry, a line each: whom the key or certificate names, or else the key itself.
+pub(crate) fn print_signers(cx: &Context, signers: &[KeyFacts]) {
+    for signer in signers {
+        let mut names = signer.identities.join(", ");
+        if names.is_empty() {
+            names = format!("{} {}", signer.description, Hash(signer.fingerprint()));
+        }
+        cx.output.line(format!("Signed by: {names}"));
+    }
+}
+
+/// The same in JSON, with all that is known of them.
+pub(crate) fn signers_json(signers: &[KeyFacts]) -> Value {
+    let json = |signer: &KeyFacts| {
+        json!({
+            "identities": signer.identities,
+            "issuer": signer.issuer,
+            "key": signer.description,
+            "fingerprint": Hash(signer.fingerprint()).to_string(),
+        })
+    };
+    signers.iter().map(json).collect()
 }
 
 /// What an entry is, as far as its bytes say.

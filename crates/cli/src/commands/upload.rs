@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tegula_client::{Api, ApiError, Uploaded, VerifiedCheckpoint};
+use tegula_entries::KeyFacts;
 use tegula_tlog::{Hash, LeafIndex, TlogProof, TreeSize, leaf_hash};
 use tokio::sync::Mutex;
 
@@ -122,6 +123,8 @@ struct Uploader<'a> {
 #[derive(Debug)]
 struct Receipt {
     name: String,
+    /// Whose signatures the command verified before it sent anything.
+    signers: Vec<KeyFacts>,
     proven: Proven,
     exists: bool,
     size: TreeSize,
@@ -147,15 +150,17 @@ impl Uploader<'_> {
             name,
             payload,
             mut bodies,
+            signers,
         } = prepared;
         bodies.truncate(1);
         let body = bodies.pop().unwrap_or_default();
-        match payload {
+        let receipt = match payload {
             Payload::Request(request) => {
                 let answer = self.api.upload(&request).await;
                 self.answered(name, &body, answer).await
             }
             Payload::Proposed(proposed) => {
+                check_len(&proposed)?;
                 let answer = self.api.propose(&proposed).await;
                 self.answered(name, &body, answer).await
             }
@@ -164,7 +169,8 @@ impl Uploader<'_> {
                 self.look_up(name, added.index, leaf_hash(&body), added.duplicate)
                     .await
             }
-        }
+        }?;
+        Ok(Receipt { signers, ..receipt })
     }
 
     async fn answered(
@@ -200,6 +206,7 @@ impl Uploader<'_> {
         self.accept(&uploaded.checkpoint).await?;
         Ok(Receipt {
             name,
+            signers: Vec::new(),
             proven: Proven {
                 index: uploaded.index,
                 leaf: leaf_hash(body),
@@ -226,6 +233,7 @@ impl Uploader<'_> {
         let json = json!({"logIndex": index.to_string()}).to_string();
         Ok(Receipt {
             name,
+            signers: Vec::new(),
             proven,
             exists,
             size: checkpoint.size(),
@@ -278,6 +286,7 @@ fn print(cx: &Context, receipt: &Receipt) {
             "alreadyExists": exists,
             "logIndex": proven.index.to_string(),
             "uuid": proven.leaf.to_string(),
+            "signers": leaf::signers_json(&receipt.signers),
             "treeSize": receipt.size.to_string(),
             "rootHash": receipt.root.to_string(),
             "hashes": hashes,
@@ -293,6 +302,7 @@ fn print(cx: &Context, receipt: &Receipt) {
     cx.output
         .line(format!("{what} at index {}: {name}", proven.index));
     cx.output.line(format!("UUID: {}", proven.leaf));
+    leaf::print_signers(cx, &receipt.signers);
 }
 
 fn write_files(args: &Args, many: bool, receipt: &Receipt) -> Result<(), CliError> {
@@ -319,6 +329,16 @@ fn write_files(args: &Args, many: bool, receipt: &Receipt) -> Result<(), CliErro
     Ok(())
 }
 
+/// What a log would not read is not sent.
+fn check_len(proposed: &str) -> Result<(), CliError> {
+    match proposed.len() {
+        0..=MAX_REQUEST => Ok(()),
+        len => Err(CliError::usage(format!(
+            "the request has {len} bytes, and a log takes at most {MAX_REQUEST}"
+        ))),
+    }
+}
+
 /// `dist/app.tar.gz` → `app.tar.gz.tlog-proof`
 fn proof_name(artifact: &str) -> String {
     let name = Path::new(artifact).file_name();
@@ -326,6 +346,7 @@ fn proof_name(artifact: &str) -> String {
     format!("{name}.tlog-proof")
 }
 
+const MAX_REQUEST: usize = 4 << 20;
 /// Together a little more than a checkpoint may be cached.
 const CHECKPOINT_WAITS: [Duration; 6] = [
     Duration::from_millis(100),

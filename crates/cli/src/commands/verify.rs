@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures::{StreamExt, stream};
 use serde_json::Value;
 use tegula_client::VerifiedCheckpoint;
+use tegula_entries::StoredEntry;
 use tegula_tlog::{Hash, LeafIndex, leaf_hash};
 
 use crate::commands::entry::{EntryArgs, Payload, Prepared, Subject};
@@ -52,11 +53,12 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     };
     for subject in &prepared {
         match verify_one(&log, &checkpoint, subject, &found).await {
-            Ok(proven) => print(
+            Ok((proven, body)) => print(
                 cx,
                 &checkpoint,
                 &proven,
                 Some(&subject.name),
+                body,
                 signature(subject),
             ),
             Err(error) => tally.failed(cx, error.about(&subject.name))?,
@@ -94,9 +96,10 @@ async fn verify_named(named: &leaf::Named, cx: &Context) -> Result<(), CliError>
     let (proven, body) = leaf::read(&log, &checkpoint, index).await?;
     let signature = match leaf::check_signature(&body)? {
         Some(_) => Signature::Good,
+        None if StoredEntry::parse(&body).is_ok() => Signature::Unchecked,
         None => Signature::Unknown,
     };
-    print(cx, &checkpoint, &proven, None, signature);
+    print(cx, &checkpoint, &proven, None, &body, signature);
     Ok(())
 }
 
@@ -125,15 +128,20 @@ async fn at(
     Ok(HashMap::from([(proven.leaf, index)]))
 }
 
-async fn verify_one(
+async fn verify_one<'a>(
     log: &Log,
     checkpoint: &VerifiedCheckpoint,
-    subject: &Prepared,
+    subject: &'a Prepared,
     found: &HashMap<Hash, LeafIndex>,
-) -> Result<Proven, CliError> {
-    let place = leaves(subject).find_map(|leaf| found.get(&leaf).map(|index| (leaf, *index)));
-    let (leaf, index) = place.ok_or_else(|| leaf::not_in_log("this signature", checkpoint))?;
-    leaf::prove(log, checkpoint, index, leaf).await
+) -> Result<(Proven, &'a [u8]), CliError> {
+    let place = subject.bodies.iter().find_map(|body| {
+        let leaf = leaf_hash(body);
+        found.get(&leaf).map(|index| (body, leaf, *index))
+    });
+    let (body, leaf, index) =
+        place.ok_or_else(|| leaf::not_in_log("this signature", checkpoint))?;
+    let proven = leaf::prove(log, checkpoint, index, leaf).await?;
+    Ok((proven, body))
 }
 
 fn leaves(subject: &Prepared) -> impl Iterator<Item = Hash> + '_ {
@@ -144,6 +152,8 @@ fn leaves(subject: &Prepared) -> impl Iterator<Item = Hash> + '_ {
 #[derive(Copy, Clone)]
 enum Signature {
     Good,
+    /// What it is over is not in the entry.
+    Unchecked,
     /// Of this kind of entry none is known: that it is in the log is all that was verified.
     Unknown,
 }
@@ -161,10 +171,15 @@ fn print(
     checkpoint: &VerifiedCheckpoint,
     proven: &Proven,
     name: Option<&str>,
+    body: &[u8],
     signature: Signature,
 ) {
     let (signature, words) = match signature {
         Signature::Good => ("verified", "verified"),
+        Signature::Unchecked => (
+            "unknown",
+            "not checked, as what was signed is not in an entry of this kind: name its files to check it",
+        ),
         Signature::Unknown => (
             "unknown",
             "none known in an entry of this kind: that it is in the log is all that is verified",
@@ -187,6 +202,9 @@ fn print(
         None => cx.output.line(format!("Verified: entry {}", proven.index)),
     }
     leaf::print_proven(cx, proven, checkpoint);
+    if let Ok(entry) = StoredEntry::parse(body) {
+        leaf::print_entry(cx, &entry);
+    }
     cx.output.line(format!("Signature: {words}"));
 }
 

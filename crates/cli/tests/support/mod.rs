@@ -18,6 +18,7 @@ use tegula_entries::{Verifier, artifact_digests, hashedrekord_request, parse_req
 use tegula_tlog::{Checkpoint, Edge, SigningKey, TilePath, append_entry, leaf_hash};
 
 pub(crate) mod server;
+pub(crate) mod serving;
 
 /// A directory with a log, and another for the user's files and state.
 pub(crate) struct World {

@@ -71,7 +71,7 @@ impl FormatKey for MinisignKey {
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), EntryError> {
         let signature = Signature::parse(signature)?;
         if self.has_id() && self.id != signature.id {
-            return Err(EntryError::invalid(
+            return Err(EntryError::differs(
                 "signature",
                 format!(
                     "is of key {}, expected {}",

@@ -262,7 +262,7 @@ impl SignedData {
         }
         let digest = <&OctetStringRef>::from_der(&digest).map(OctetStringRef::as_bytes);
         if digest.ok() != Some(hash.of(content).as_ref()) {
-            return Err(EntryError::invalid(
+            return Err(EntryError::differs(
                 self.field,
                 format!("signs another {} digest than that of {signed}", hash.name()),
             ));

@@ -161,7 +161,7 @@ impl Root {
             }
         }
         if (signers.len() as u64) < role.threshold {
-            return Err(EntryError::invalid(
+            return Err(EntryError::differs(
                 metadata.field,
                 format!(
                     "is signed by {} of the keys of role {}, expected {} as the root says",

@@ -13,7 +13,7 @@ use super::scheme::{Hash, Scheme};
 use crate::error::PemError;
 use crate::formats::{FormatKey, KeyFacts, MAX_KEY_LEN, text};
 use crate::pem;
-use crate::{EntryError, Verifier, VerifierForm};
+use crate::{EntryError, KeyDetails, Verifier, VerifierForm};
 
 /// A key, a certificate or a chain.
 #[derive(Clone, Debug)]
@@ -101,8 +101,21 @@ impl KeyFacts {
             certificate,
             identities: names.identities,
             issuer: names.issuer,
-            description: verifier.key_details().name().to_owned(),
+            description: describe(verifier.key_details()).to_owned(),
         }
+    }
+}
+
+/// The key alone: what it signs, and how, is not the same in every kind of entry.
+fn describe(details: KeyDetails) -> &'static str {
+    match details {
+        KeyDetails::Rsa2048 => "RSA 2048",
+        KeyDetails::Rsa3072 => "RSA 3072",
+        KeyDetails::Rsa4096 => "RSA 4096",
+        KeyDetails::EcdsaP256 => "ECDSA P-256",
+        KeyDetails::EcdsaP384 => "ECDSA P-384",
+        KeyDetails::EcdsaP521 => "ECDSA P-521",
+        KeyDetails::Ed25519Ph => "Ed25519",
     }
 }
 

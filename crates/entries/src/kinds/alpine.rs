@@ -126,7 +126,7 @@ fn verify(package: &[u8], key: &X509Key) -> Result<BTreeMap<String, String>, Ent
     let stated = data_hash(&pkginfo)?;
     let actual: [u8; 32] = Sha256::digest(control.data).into();
     if stated != actual {
-        return Err(EntryError::invalid(
+        return Err(EntryError::differs(
             ".PKGINFO",
             format!(
                 "has datahash {}, and the data member's is {}",

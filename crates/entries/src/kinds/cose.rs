@@ -18,6 +18,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::digest::decode_hex;
 use crate::formats::FormatKey;
 use crate::formats::scheme::{Hash, Scheme};
 use crate::formats::x509::X509Key;
@@ -81,6 +82,8 @@ impl Kind for Cose {
             ));
         }
         let mut facts = Facts::signed_by(vec![key.facts()]);
+        let envelope = decode_hex(spec.data.envelope_hash.sha256()?);
+        facts.attestation = envelope.and_then(|hash| hash.try_into().ok());
         for (name, hash) in [
             ("Envelope", spec.data.envelope_hash),
             ("Payload", spec.data.payload_hash),

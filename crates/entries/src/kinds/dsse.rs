@@ -148,7 +148,7 @@ fn match_keys<'e>(envelope: &'e Envelope, keys: &[Text<'_>]) -> Result<Vec<Taken
         let signature = signatures
             .find(|signature| key.verify(&signed, &signature.bytes).is_ok())
             .ok_or_else(|| {
-                EntryError::invalid(
+                EntryError::differs(
                     "proposedContent.verifiers",
                     format!(
                         "no signature of the envelope verifies over the payload with verifier {at}"

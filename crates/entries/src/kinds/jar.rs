@@ -238,7 +238,7 @@ fn check_digest(of: &str, hash: Hash, expected: &str, found: &str) -> Result<(),
     if expected == found {
         return Ok(());
     }
-    Err(EntryError::invalid(
+    Err(EntryError::differs(
         ARCHIVE,
         format!(
             "{of} has the {} {found}, and the signature wants {expected}",

@@ -32,7 +32,7 @@ impl Kind for Rpm {
     }
 
     fn object(&self) -> &'static str {
-        "RpmObj"
+        "RPMModel"
     }
 
     fn propose(&self, spec: &RawValue) -> Result<Verified, EntryError> {
@@ -199,7 +199,10 @@ impl<'a> Package<'a> {
 
     fn check_digests(&self) -> Result<(), EntryError> {
         let differs = |name: &str, stated: &str, actual: &str| {
-            Err(invalid(format!("has {name} {stated}, and it is {actual}")))
+            Err(EntryError::differs(
+                "package",
+                format!("has {name} {stated}, and it is {actual}"),
+            ))
         };
         for (tag, name, algorithm) in HEADER_DIGESTS {
             if let Some(stated) = self.signatures.string(*tag)? {

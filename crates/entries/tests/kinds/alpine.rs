@@ -96,7 +96,7 @@ fn packages_are_logged_with_what_they_say_of_themselves() {
         assert_eq!(
             stored.facts().lines,
             [
-                ("Key", format!("PKIX_RSA_PKCS1V15_4096_SHA256 {key}")),
+                ("Key", format!("RSA 4096 {key}")),
                 ("Artifact", format!("sha256:{}", hex(&package))),
                 ("Package", "hello-1.0-r0".to_owned()),
                 ("Architecture", "x86_64".to_owned()),

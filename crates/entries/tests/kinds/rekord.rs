@@ -45,7 +45,7 @@ fn a_signature_by_a_key_in_pem_is_logged() {
     assert_eq!(
         facts.lines,
         [
-            ("Key", format!("PKIX_ECDSA_P256_SHA_256 {key}")),
+            ("Key", format!("ECDSA P-256 {key}")),
             ("Artifact", format!("sha256:{ABC}")),
             ("Format", "x509".to_owned()),
         ]

@@ -85,7 +85,7 @@ fn a_package_is_logged_by_its_digest_and_name() {
         );
         assert_eq!(entry.signers().len(), 1);
         let signer = &entry.signers()[0];
-        assert_eq!(stored.object(), "RpmObj");
+        assert_eq!(stored.object(), "RPMModel");
         assert_eq!(
             search_keys(&stored),
             [
