@@ -433,7 +433,12 @@ async fn a_foreign_store_keeps_the_contract() {
     let store = |place: &str| {
         let address =
             format!("s3://public-{place}?private=s3://private-{place}&endpoint={endpoint}");
-        S3::new(address.parse().unwrap(), keys.clone(), S3Options::default())
+        // Some are slow where many write at one place.
+        let options = S3Options {
+            request_time: Duration::from_secs(60),
+            ..S3Options::default()
+        };
+        S3::new(address.parse().unwrap(), keys.clone(), options)
     };
     // Buckets of their own, and not prefixes: the longest path is as long as a key can be.
     let made = async |place: &str| {
