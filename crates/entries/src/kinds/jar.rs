@@ -12,7 +12,6 @@ use const_oid::ObjectIdentifier;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use crate::EntryError;
