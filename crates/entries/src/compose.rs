@@ -1,17 +1,14 @@
 //! What a submitter has, made into what Rekor v1 is asked: files into a proposed entry, of the kind that they look like.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::Read;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::dsse::Envelope;
 use crate::formats::{Format, parse_key};
+use crate::kinds::spec::{Hash, encode};
 use crate::{EntryError, Excerpt, Verifier};
 
 /// The files of an entry, as their bytes.
@@ -94,7 +91,7 @@ impl Files {
         format: Option<Format>,
     ) -> Result<String, EntryError> {
         check_format(kind, format)?;
-        let artifact = || STANDARD.encode(&self.artifact);
+        let artifact = || encode(&self.artifact);
         let (newest, spec) = match kind {
             "rekord" => {
                 let format = format.or_else(|| self.format()).ok_or_else(|| {
@@ -105,8 +102,8 @@ impl Files {
                 })?;
                 let signature = json!({
                     "format": format.name(),
-                    "content": STANDARD.encode(self.signature()?),
-                    "publicKey": {"content": STANDARD.encode(pem(self.key()?))},
+                    "content": encode(self.signature()?),
+                    "publicKey": {"content": encode(pem(self.key()?))},
                 });
                 (
                     "0.0.1",
@@ -114,16 +111,12 @@ impl Files {
                 )
             }
             "intoto" if version == Some("0.0.1") => {
-                let spec = json!({"content": {"envelope": self.text()?}, "publicKey": STANDARD.encode(pem(self.key()?))});
+                let spec = json!({"content": {"envelope": self.text()?}, "publicKey": encode(pem(self.key()?))});
                 ("0.0.1", spec)
             }
             "intoto" => ("0.0.2", self.intoto()?),
             "dsse" => {
-                let verifiers: Vec<_> = self
-                    .keys()?
-                    .iter()
-                    .map(|key| STANDARD.encode(pem(key)))
-                    .collect();
+                let verifiers: Vec<_> = self.keys()?.iter().map(|key| encode(pem(key))).collect();
                 let content = json!({"envelope": self.text()?, "verifiers": verifiers});
                 ("0.0.1", json!({"proposedContent": content}))
             }
@@ -131,13 +124,13 @@ impl Files {
                 let data = self
                     .aad
                     .as_ref()
-                    .map_or_else(|| json!({}), |aad| json!({"aad": STANDARD.encode(aad)}));
-                let spec = json!({"message": artifact(), "publicKey": STANDARD.encode(pem(self.key()?)), "data": data});
+                    .map_or_else(|| json!({}), |aad| json!({"aad": encode(aad)}));
+                let spec = json!({"message": artifact(), "publicKey": encode(pem(self.key()?)), "data": data});
                 ("0.0.1", spec)
             }
             "rpm" | "alpine" => {
                 let spec = json!({
-                    "publicKey": {"content": STANDARD.encode(pem(self.key()?))},
+                    "publicKey": {"content": encode(pem(self.key()?))},
                     "package": {"content": artifact()},
                 });
                 ("0.0.1", spec)
@@ -145,7 +138,7 @@ impl Files {
             "jar" => ("0.0.1", json!({"archive": {"content": artifact()}})),
             "helm" => {
                 let spec = json!({
-                    "publicKey": {"content": STANDARD.encode(self.key()?)},
+                    "publicKey": {"content": encode(self.key()?)},
                     "chart": {"provenance": {"content": artifact()}},
                 });
                 ("0.0.1", spec)
@@ -153,7 +146,7 @@ impl Files {
             "tuf" => {
                 let spec = json!({
                     "metadata": {"content": artifact()},
-                    "root": {"content": STANDARD.encode(self.key()?)},
+                    "root": {"content": encode(self.key()?)},
                 });
                 ("0.0.1", spec)
             }
@@ -202,8 +195,7 @@ impl Files {
             })?;
             *used = true;
             let own = |name: &str| text.get(name).and_then(Value::as_str).unwrap_or_default();
-            let mut object =
-                json!({"sig": STANDARD.encode(own("sig")), "publicKey": STANDARD.encode(key)});
+            let mut object = json!({"sig": encode(own("sig")), "publicKey": encode(key)});
             if let (Some(fields), keyid) = (object.as_object_mut(), own("keyid"))
                 && !keyid.is_empty()
             {
@@ -220,16 +212,11 @@ impl Files {
             .and_then(Value::as_str)
             .unwrap_or_default();
         let envelope = json!({
-            "payload": STANDARD.encode(payload),
+            "payload": encode(payload),
             "payloadType": given.get("payloadType"),
             "signatures": signatures,
         });
-        let mut hash = String::new();
-        for byte in Sha256::digest(&self.artifact) {
-            // Writing to a string cannot fail.
-            let _always = write!(hash, "{byte:02x}");
-        }
-        let hash = json!({"algorithm": "sha256", "value": hash});
+        let hash = Hash::of(&self.artifact);
         Ok(json!({"content": {"envelope": envelope, "hash": hash}}))
     }
 

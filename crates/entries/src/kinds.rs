@@ -10,8 +10,7 @@ mod jar;
 mod rekord;
 mod rfc3161;
 mod rpm;
-mod sha256;
-mod spec;
+pub(crate) mod spec;
 mod tuf;
 
 use std::fmt;
@@ -183,14 +182,6 @@ pub(crate) fn read_json<'a, T: Deserialize<'a>>(
     serde_json::from_str(json).map_err(|error| EntryError::invalid(field, error.to_string()))
 }
 
-/// Reads a logged spec likewise.
-pub(crate) fn read_value<'a, T: Deserialize<'a>>(
-    field: &'static str,
-    json: &'a Value,
-) -> Result<T, EntryError> {
-    T::deserialize(json).map_err(|error| EntryError::invalid(field, error.to_string()))
-}
-
 /// A field of standard base64, whose bytes are wanted. Padding may be missing, and line ends may be in it.
 pub(crate) fn base64(
     field: &'static str,
@@ -207,31 +198,6 @@ pub(crate) fn base64(
         field,
         text: Excerpt::new(text),
     })
-}
-
-/// A SHA-256 as it is logged: `{"algorithm":"sha256","value":"…"}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StoredHash {
-    algorithm: String,
-    value: String,
-}
-
-impl StoredHash {
-    /// Its hexadecimal, if a log has written it.
-    pub(crate) fn sha256(&self) -> Result<&str, EntryError> {
-        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if self.algorithm != "sha256" || self.value.len() != 64 || !self.value.bytes().all(lower) {
-            return Err(EntryError::invalid(
-                "hash",
-                format!(
-                    "{}:{} is not sha256 with 64 hexadecimal digits in lower case",
-                    self.algorithm, self.value
-                ),
-            ));
-        }
-        Ok(&self.value)
-    }
 }
 
 impl fmt::Debug for dyn Kind {

@@ -25,7 +25,7 @@ pub enum Domain {
     Issuer = 7,
     /// A subject or material of an attestation, by its digest: `sha256:` and hexadecimal.
     Attested = 8,
-    /// A package by name and version: `rpm:name-epoch:version-release.arch`, `alpine:name-version`, `helm:name-version`.
+    /// A package by name and version: `rpm:name-epoch:version-release.arch`, `alpine:name-version`.
     Package = 9,
     /// TUF metadata by role and version: `root:3`.
     Role = 10,

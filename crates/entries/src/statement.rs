@@ -85,7 +85,10 @@ impl<'a> Visitor<'a> for Digests<'_> {
             if self.0.len() == MAX_KEYS {
                 return Err(A::Error::custom("no more are taken"));
             }
-            let fits = |text: &str| (1..=MAX_LEN).contains(&text.len());
+            let fits = |text: &str| {
+                (1..=MAX_LEN).contains(&text.len())
+                    && text.bytes().all(|byte| byte.is_ascii_graphic())
+            };
             if fits(&algorithm) && fits(&value) {
                 let digest = format!("{algorithm}:{value}").to_lowercase();
                 self.0.insert(SearchKey::new(Domain::Attested, digest));

@@ -16,8 +16,6 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA512, RsaParameters,
 };
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use flate2::bufread::GzDecoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -27,7 +25,8 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::decode_hex;
 use crate::formats::x509::X509Key;
 use crate::formats::{FormatKey, MAX_KEY_LEN};
-use crate::kinds::{self, Facts, Kind, Verified, sha256};
+use crate::kinds::spec::{GivenContent, GivenHash, Hash, encode, read_spec};
+use crate::kinds::{self, Facts, Kind, Verified};
 use crate::search::{Domain, SearchKey, hex};
 use crate::{EntryError, KeyDetails, PublicKey, pem};
 
@@ -58,7 +57,7 @@ impl Kind for Alpine {
             package.content.as_deref(),
             MAX_PACKAGE,
         )?;
-        let digest = sha256::of(&content, package.hash.as_ref())?;
+        let digest = Hash::agreed(HASH, &content, package.hash)?;
         let pkginfo = verify(&content, &key)?;
         Ok(Verified {
             spec: to_json(&key.canonical(), &digest, &pkginfo),
@@ -68,12 +67,10 @@ impl Kind for Alpine {
     }
 
     fn read(&self, spec: &Value) -> Result<Facts, EntryError> {
-        let parts: Spec = kinds::read_value("spec", spec)?;
+        let parts: Spec = read_spec(spec)?;
         let (key, package) = parts.parts()?;
-        let hash = package
-            .hash
-            .ok_or(EntryError::Missing("spec.package.hash"))?;
-        let digest = hash.digest()?;
+        let digest = package.hash.ok_or(EntryError::Missing(HASH))?.hash(HASH)?;
+        digest.check(HASH)?;
         let pkginfo = package
             .pkginfo
             .ok_or(EntryError::Missing("spec.package.pkginfo"))?;
@@ -85,7 +82,7 @@ impl Kind for Alpine {
             ));
         }
         let mut facts = Facts::signed_by(vec![key.facts()]);
-        facts.digest("Artifact", "sha256", &hex(&digest));
+        facts.digest("Artifact", &digest.algorithm, &digest.value);
         if let (Some(name), Some(version)) = (pkginfo.get("pkgname"), pkginfo.get("pkgver")) {
             facts.line("Package", format!("{name}-{version}"));
             facts.keys.push(SearchKey::new(
@@ -100,10 +97,10 @@ impl Kind for Alpine {
     }
 }
 
-fn to_json(key: &[u8], digest: &[u8; 32], pkginfo: &BTreeMap<String, String>) -> Value {
+fn to_json(key: &[u8], digest: &Hash, pkginfo: &BTreeMap<String, String>) -> Value {
     json!({
-        "package": {"hash": sha256::to_json(digest), "pkginfo": pkginfo},
-        "publicKey": {"content": STANDARD.encode(key)},
+        "package": {"hash": digest, "pkginfo": pkginfo},
+        "publicKey": {"content": encode(key)},
     })
 }
 
@@ -296,7 +293,7 @@ impl Read for Member<'_> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
-    public_key: Option<Key>,
+    public_key: Option<GivenContent>,
     package: Option<Package>,
 }
 
@@ -316,16 +313,13 @@ impl Spec {
 }
 
 #[derive(Deserialize)]
-struct Key {
-    content: Option<String>,
-}
-
-#[derive(Deserialize)]
 struct Package {
-    hash: Option<sha256::Given>,
+    hash: Option<GivenHash>,
     content: Option<String>,
     pkginfo: Option<BTreeMap<String, String>>,
 }
+
+const HASH: &str = "spec.package.hash";
 
 /// A request has no more.
 const MAX_PACKAGE: usize = 4 << 20;

@@ -1,13 +1,9 @@
 //! `cose` 0.0.1: a `COSE_Sign1` message (RFC 9052), of which the digests and the key are logged.
 
-use std::collections::BTreeMap;
-
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, UnparsedPublicKey,
     VerificationAlgorithm,
 };
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use coset::iana::{Algorithm, EnumI64};
 use coset::{
     CborSerializable, ContentType, CoseSign1, Header, Label, RegisteredLabelWithPrivate,
@@ -18,13 +14,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::digest::decode_hex;
 use crate::formats::FormatKey;
 use crate::formats::scheme::{Hash, Scheme};
 use crate::formats::x509::X509Key;
+use crate::kinds::spec::{self, encode, read_spec, stored_key};
 use crate::kinds::{self, Attestation, Facts, Kind, Verified};
-use crate::search::{Domain, SearchKey, hex};
-use crate::{EntryError, KeyDetails, PublicKey};
+use crate::search::SearchKey;
+use crate::{EntryError, KeyDetails, PublicKey, statement};
 
 /// `cose` 0.0.1.
 #[derive(Debug)]
@@ -56,11 +52,10 @@ impl Kind for Cose {
         let message = parse(&bytes)?;
         verify(&message, &aad, key.signer()?.public_key())?;
         let payload = message.payload.unwrap_or_default();
-        let hash = |bytes: &[u8]| serde_json::json!({"algorithm": "sha256", "value": hex(&Sha256::digest(bytes))});
         Ok(Verified {
             spec: serde_json::json!({
-                "data": {"envelopeHash": hash(&bytes), "payloadHash": hash(&payload)},
-                "publicKey": STANDARD.encode(key.canonical()),
+                "data": {"envelopeHash": spec::Hash::of(&bytes), "payloadHash": spec::Hash::of(&payload)},
+                "publicKey": encode(key.canonical()),
             }),
             signers: vec![key.facts()],
             attestation: Some(Attestation {
@@ -71,29 +66,25 @@ impl Kind for Cose {
     }
 
     fn read(&self, spec: &Value) -> Result<Facts, EntryError> {
-        let spec = StoredSpec::deserialize(spec)
-            .map_err(|error| EntryError::invalid("spec", error.to_string()))?;
-        let key = kinds::base64("spec.publicKey", Some(&spec.public_key), MAX_LEN)?;
-        let key = X509Key::parse(&key)?;
-        if STANDARD.encode(key.canonical()) != spec.public_key {
-            return Err(EntryError::invalid(
-                "spec.publicKey",
-                "is not the canonical spelling of the key",
-            ));
-        }
+        let spec: StoredSpec = read_spec(spec)?;
+        let key = stored_key("spec.publicKey", &spec.public_key)?;
         let mut facts = Facts::signed_by(vec![key.facts()]);
-        let envelope = decode_hex(spec.data.envelope_hash.sha256()?);
-        facts.attestation = envelope.and_then(|hash| hash.try_into().ok());
-        for (name, hash) in [
-            ("Envelope", spec.data.envelope_hash),
-            ("Payload", spec.data.payload_hash),
+        facts.attestation = spec.data.envelope_hash.bytes();
+        for (name, field, hash) in [
+            (
+                "Envelope",
+                "spec.data.envelopeHash",
+                spec.data.envelope_hash,
+            ),
+            ("Payload", "spec.data.payloadHash", spec.data.payload_hash),
         ] {
-            facts.digest(name, "sha256", hash.sha256()?);
+            hash.check(field)?;
+            facts.digest(name, &hash.algorithm, &hash.value);
         }
         Ok(facts)
     }
 
-    /// The digests of the subjects, if the message says that it holds an in-toto statement.
+    /// What the statement is about, if the message says that it holds one of in-toto.
     fn attested(&self, attestation: &[u8]) -> Vec<SearchKey> {
         let Ok(message) = parse(attestation) else {
             return Vec::new();
@@ -102,26 +93,7 @@ impl Kind for Cose {
         if message.protected.header.content_type != Some(in_toto) {
             return Vec::new();
         }
-        let payload = message.payload.unwrap_or_default();
-        let statement: Statement = serde_json::from_slice(&payload).unwrap_or_default();
-        let mut keys: Vec<SearchKey> = statement
-            .subject
-            .into_iter()
-            .flat_map(|subject| subject.digest)
-            .filter(|(algorithm, digest)| {
-                algorithm.bytes().all(|byte| byte.is_ascii_graphic())
-                    && !digest.is_empty()
-                    && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
-            })
-            .map(|(algorithm, digest)| {
-                let digest = format!("{algorithm}:{digest}").to_lowercase();
-                SearchKey::new(Domain::Attested, digest)
-            })
-            .take(MAX_SUBJECTS)
-            .collect();
-        keys.sort();
-        keys.dedup();
-        keys
+        statement::search_keys(&message.payload.unwrap_or_default())
     }
 }
 
@@ -394,20 +366,8 @@ struct StoredSpec {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StoredData {
-    payload_hash: kinds::StoredHash,
-    envelope_hash: kinds::StoredHash,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Statement {
-    subject: Vec<Subject>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Subject {
-    digest: BTreeMap<String, String>,
+    payload_hash: spec::Hash,
+    envelope_hash: spec::Hash,
 }
 
 const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -422,9 +382,6 @@ const MAX_ITEMS: usize = 1024;
 
 /// Headers hold lists of certificates, or claims: two or three.
 const MAX_DEPTH: usize = 16;
-
-/// As many digests as can be found by.
-const MAX_SUBJECTS: usize = 1024;
 
 // Major types of CBOR (RFC 8949, section 3.1).
 const UNSIGNED: u8 = 0;

@@ -67,7 +67,7 @@ impl Kind for V001 {
             .iter()
             .map(|Taken { text, key }| StoredSignature {
                 signature: (*text).to_owned(),
-                verifier: encode(&key.canonical()),
+                verifier: encode(key.canonical()),
             })
             .collect();
         Ok(Verified {

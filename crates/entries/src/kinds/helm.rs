@@ -1,15 +1,13 @@
 //! `helm` 0.0.1: a chart's provenance, which OpenPGP signed in the clear, and the chart by its digest.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::EntryError;
-use crate::digest::decode_hex;
 use crate::formats::pgp::{Clearsigned, PgpKey, check_stored_signature};
 use crate::formats::{FormatKey, MAX_KEY_LEN};
+use crate::kinds::spec::{Content, GivenContent, Hash, encode, read_spec};
 use crate::kinds::{Facts, Kind, Verified, base64, read_json};
 
 /// The kind.
@@ -40,15 +38,15 @@ impl Kind for Helm {
         let provenance = base64(PROVENANCE, Some(&provenance), MAX_PROVENANCE)?;
         let provenance = Clearsigned::parse(PROVENANCE, &provenance)?;
         let signers = key.signers(&provenance.signed, &provenance.signature)?;
-        let digest = chart_digest(&provenance.text)?;
+        let hash = chart_hash(&provenance.text)?;
         let signature = key.canonical_signature(&provenance.signature)?;
         Ok(Verified {
             spec: json!({
                 "chart": {
-                    "hash": {"algorithm": "sha256", "value": digest},
-                    "provenance": {"signature": {"content": STANDARD.encode(signature)}},
+                    "hash": hash,
+                    "provenance": {"signature": {"content": encode(signature)}},
                 },
-                "publicKey": {"content": STANDARD.encode(key.canonical())},
+                "publicKey": {"content": encode(key.canonical())},
             }),
             signers,
             attestation: None,
@@ -56,12 +54,11 @@ impl Kind for Helm {
     }
 
     fn read(&self, spec: &Value) -> Result<Facts, EntryError> {
-        let spec = Stored::deserialize(spec)
-            .map_err(|error| EntryError::invalid("spec", error.to_string()))?;
+        let spec: Stored = read_spec(spec)?;
         let key = PgpKey::parse_stored(KEY, &spec.public_key.content)?;
         check_stored_signature(SIGNATURE, &spec.chart.provenance.signature.content)?;
         let hash = &spec.chart.hash;
-        check_digest(&format!("{}:{}", hash.algorithm, hash.value))?;
+        hash.check_given(HASH)?;
         let mut facts = Facts::signed_by(key.each());
         facts.digest("Chart", &hash.algorithm, &hash.value);
         Ok(facts)
@@ -74,7 +71,7 @@ impl Kind for Helm {
 /// files:
 ///   mychart-0.1.0.tgz: sha256:3b5c…
 /// ```
-fn chart_digest(text: &str) -> Result<String, EntryError> {
+fn chart_hash(text: &str) -> Result<Hash, EntryError> {
     let (_chart, rest) = text.split_once("\n...\n").ok_or_else(|| {
         EntryError::invalid(PROVENANCE, "has no line of three dots before its files")
     })?;
@@ -87,38 +84,26 @@ fn chart_digest(text: &str) -> Result<String, EntryError> {
         .and_then(|line| line.strip_prefix([' ', '\t']))
         .and_then(|line| line.split_once(": "))
         .ok_or_else(|| EntryError::invalid(PROVENANCE, "lists no file below files:"))?;
-    check_digest(file.1.trim().trim_matches(['"', '\'']))
-}
-
-/// What follows `sha256:`.
-fn check_digest(digest: &str) -> Result<String, EntryError> {
-    let value = digest.strip_prefix("sha256:");
-    value
-        .filter(|value| decode_hex(value).is_some_and(|bytes| bytes.len() == 32))
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            EntryError::invalid(
-                "chart hash",
-                format!("{digest:?} is not sha256: and 64 hexadecimal digits"),
-            )
-        })
+    let sum = file.1.trim().trim_matches(['"', '\'']);
+    let (algorithm, value) = sum.split_once(':').unwrap_or(("", sum));
+    let hash = Hash {
+        algorithm: algorithm.to_owned(),
+        value: value.to_owned(),
+    };
+    hash.check_given(HASH)?;
+    Ok(hash)
 }
 
 #[derive(Deserialize)]
 struct Proposed {
     chart: Option<ProposedChart>,
     #[serde(rename = "publicKey")]
-    public_key: Option<ProposedContent>,
+    public_key: Option<GivenContent>,
 }
 
 #[derive(Deserialize)]
 struct ProposedChart {
-    provenance: Option<ProposedContent>,
-}
-
-#[derive(Deserialize)]
-struct ProposedContent {
-    content: Option<String>,
+    provenance: Option<GivenContent>,
 }
 
 #[derive(Deserialize)]
@@ -138,23 +123,11 @@ struct Chart {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Hash {
-    algorithm: String,
-    value: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Provenance {
     signature: Content,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Content {
-    content: String,
-}
-
+const HASH: &str = "chart.hash";
 const KEY: &str = "publicKey.content";
 const PROVENANCE: &str = "chart.provenance.content";
 const SIGNATURE: &str = "chart.provenance.signature.content";

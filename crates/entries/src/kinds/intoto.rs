@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::spec::{Hash, encode, read_spec, stored_key};
+use super::spec::{GivenHash, Hash, encode, read_spec, stored_key};
 use super::{Attestation, Facts, Kind, Verified, base64, read_json};
 use crate::dsse::{
     AtMost, Envelope, MAX_PAYLOAD, MAX_SIGNATURE, MAX_SIGNATURES, Signature, encoding,
@@ -65,7 +65,7 @@ impl Kind for V001 {
                 key: "publicKey",
             });
         }
-        let public_key = encode(&key.canonical());
+        let public_key = encode(key.canonical());
         Ok(Verified {
             spec: json!({
                 "content": {"hash": Hash::of(text.0.as_bytes()), "payloadHash": Hash::of(&envelope.payload)},
@@ -130,11 +130,7 @@ impl Kind for V002 {
         let spec: Proposed002<'_> = read_json("spec", spec.get())?;
         let content = spec.content.ok_or(EntryError::Missing("content"))?;
         let hash = content.hash.ok_or(EntryError::Missing("content.hash"))?;
-        let hash = Hash {
-            algorithm: owned("content.hash.algorithm", hash.algorithm)?,
-            value: owned("content.hash.value", hash.value)?,
-        };
-        hash.check_given("content.hash")?;
+        let hash = hash.hash("content.hash")?;
         let envelope = content
             .envelope
             .ok_or(EntryError::Missing("content.envelope"))?;
@@ -277,16 +273,7 @@ struct Proposed002<'a> {
 struct Content002<'a> {
     #[serde(borrow)]
     envelope: Option<Envelope002<'a>>,
-    #[serde(borrow)]
-    hash: Option<Hash002<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Hash002<'a> {
-    #[serde(borrow)]
-    algorithm: Option<Text<'a>>,
-    #[serde(borrow)]
-    value: Option<Text<'a>>,
+    hash: Option<GivenHash>,
 }
 
 #[derive(Deserialize)]

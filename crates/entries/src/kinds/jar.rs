@@ -8,13 +8,10 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
 use aws_lc_rs::digest::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use const_oid::ObjectIdentifier;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use crate::EntryError;
@@ -22,9 +19,9 @@ use crate::formats::KeyFacts;
 use crate::formats::pkcs7::{DATA, SignedData};
 use crate::formats::scheme::Hash;
 use crate::kinds::rfc3161::Token;
+use crate::kinds::spec::{self, Content, GivenHash, encode, read_spec};
 use crate::kinds::{self, Facts, Kind, Verified};
 use crate::pem;
-use crate::search::hex;
 
 /// `jar` 0.0.1.
 #[derive(Debug)]
@@ -47,23 +44,15 @@ impl Kind for Jar {
         let spec: ProposedSpec = kinds::read_json("spec", spec.get())?;
         let archive = spec.archive.ok_or(EntryError::Missing("spec.archive"))?;
         let content = kinds::base64(ARCHIVE, archive.content.as_deref(), MAX_LEN)?;
-        let digest = hex(&Sha256::digest(&content));
-        if let Some(hash) = archive.hash
-            && hash.sha256()? != digest
-        {
-            return Err(EntryError::invalid(
-                "spec.archive.hash",
-                format!("is {}, and the content has {digest}", hash.sha256()?),
-            ));
-        }
+        let hash = spec::Hash::agreed(ARCHIVE_HASH, &content, archive.hash)?;
         let signature = verify(&content)?;
         let signer = signature.signer()?;
         Ok(Verified {
             spec: serde_json::json!({
-                "archive": {"hash": {"algorithm": "sha256", "value": digest}},
+                "archive": {"hash": hash},
                 "signature": {
-                    "content": STANDARD.encode(pem::encode(PKCS7, &signature.detached()?)),
-                    "publicKey": {"content": STANDARD.encode(first_certificate(&signature))},
+                    "content": encode(pem::encode(PKCS7, &signature.detached()?)),
+                    "publicKey": {"content": encode(first_certificate(&signature))},
                 },
             }),
             signers: vec![KeyFacts::of(&signer)],
@@ -72,8 +61,7 @@ impl Kind for Jar {
     }
 
     fn read(&self, spec: &Value) -> Result<Facts, EntryError> {
-        let spec = StoredSpec::deserialize(spec)
-            .map_err(|error| EntryError::invalid("spec", error.to_string()))?;
+        let spec: StoredSpec = read_spec(spec)?;
         let field = "spec.signature.content";
         let text = kinds::base64(field, Some(&spec.signature.content), MAX_LEN)?;
         let blocks = pem::decode(crate::formats::text(field, &text)?).map_err(EntryError::Pem)?;
@@ -84,20 +72,22 @@ impl Kind for Jar {
             ));
         };
         let signature = SignedData::parse(field, &block.der)?;
-        if STANDARD.encode(pem::encode(PKCS7, &signature.detached()?)) != spec.signature.content {
+        if encode(pem::encode(PKCS7, &signature.detached()?)) != spec.signature.content {
             return Err(EntryError::invalid(
                 field,
                 "is not the canonical spelling of a signature",
             ));
         }
-        if STANDARD.encode(first_certificate(&signature)) != spec.signature.public_key.content {
+        if encode(first_certificate(&signature)) != spec.signature.public_key.content {
             return Err(EntryError::invalid(
                 "spec.signature.publicKey.content",
                 "is not the first certificate of the signature",
             ));
         }
         let mut facts = Facts::signed_by(vec![KeyFacts::of(&signature.signer()?)]);
-        facts.digest("Archive", "sha256", spec.archive.hash.sha256()?);
+        let hash = spec.archive.hash;
+        hash.check(ARCHIVE_HASH)?;
+        facts.digest("Archive", &hash.algorithm, &hash.value);
         Ok(facts)
     }
 }
@@ -228,7 +218,7 @@ fn check_digests(
 ) -> Result<bool, EntryError> {
     let expected = section.digests(ending)?;
     for (hash, digest) in &expected {
-        let found = STANDARD.encode(hash.of(bytes));
+        let found = encode(hash.of(bytes));
         check_digest(of, *hash, digest, &found)?;
     }
     Ok(!expected.is_empty())
@@ -416,7 +406,7 @@ impl<'a> Archive<'a> {
             }
         })?;
         for ((hash, expected), context) in expected.iter().zip(contexts) {
-            check_digest(name, *hash, expected, &STANDARD.encode(context.finish()))?;
+            check_digest(name, *hash, expected, &encode(context.finish()))?;
         }
         Ok(())
     }
@@ -579,7 +569,7 @@ struct ProposedSpec {
 #[derive(Deserialize)]
 struct ProposedArchive {
     content: Option<String>,
-    hash: Option<kinds::StoredHash>,
+    hash: Option<GivenHash>,
 }
 
 #[derive(Deserialize)]
@@ -592,23 +582,18 @@ struct StoredSpec {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredArchive {
-    hash: kinds::StoredHash,
+    hash: spec::Hash,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StoredSignature {
     content: String,
-    public_key: StoredKey,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredKey {
-    content: String,
+    public_key: Content,
 }
 
 const ARCHIVE: &str = "spec.archive.content";
+const ARCHIVE_HASH: &str = "spec.archive.hash";
 
 /// The label of a signature in PEM.
 const PKCS7: &str = "PKCS7";

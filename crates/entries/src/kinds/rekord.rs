@@ -5,15 +5,13 @@
 //!   "signature":{"content":"<base64>","format":"minisign","publicKey":{"content":"<base64>"}}}}
 //! ```
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::formats::{self, Format, FormatKey, MAX_KEY_LEN};
-use crate::kinds::{self, Facts, Kind, Verified, sha256};
-use crate::search::hex;
+use crate::kinds::spec::{GivenContent, GivenHash, Hash, encode, read_spec};
+use crate::kinds::{self, Facts, Kind, Verified};
 use crate::{EntryError, MAX_BODY_LEN};
 
 /// `rekord` 0.0.1.
@@ -42,7 +40,7 @@ impl Kind for Rekord {
             data,
         } = Parts::new(spec)?;
         let content = kinds::base64("spec.data.content", data.content.as_deref(), MAX_CONTENT)?;
-        let digest = sha256::of(&content, data.hash.as_ref())?;
+        let digest = Hash::agreed(HASH, &content, data.hash)?;
         key.verify(&content, &signature)?;
         Ok(Verified {
             spec: to_json(
@@ -62,9 +60,9 @@ impl Kind for Rekord {
             key,
             signature,
             data,
-        } = Parts::new(kinds::read_value("spec", spec)?)?;
-        let hash = data.hash.ok_or(EntryError::Missing("spec.data.hash"))?;
-        let digest = hash.digest()?;
+        } = Parts::new(read_spec(spec)?)?;
+        let digest = data.hash.ok_or(EntryError::Missing(HASH))?.hash(HASH)?;
+        digest.check(HASH)?;
         let written = to_json(
             format,
             &key.canonical(),
@@ -78,19 +76,19 @@ impl Kind for Rekord {
             ));
         }
         let mut facts = Facts::signed_by(vec![key.facts()]);
-        facts.digest("Artifact", "sha256", &hex(&digest));
+        facts.digest("Artifact", &digest.algorithm, &digest.value);
         facts.line("Format", format.name());
         Ok(facts)
     }
 }
 
-fn to_json(format: Format, key: &[u8], signature: &[u8], digest: &[u8; 32]) -> Value {
+fn to_json(format: Format, key: &[u8], signature: &[u8], digest: &Hash) -> Value {
     json!({
-        "data": {"hash": sha256::to_json(digest)},
+        "data": {"hash": digest},
         "signature": {
-            "content": STANDARD.encode(signature),
+            "content": encode(signature),
             "format": format.name(),
-            "publicKey": {"content": STANDARD.encode(key)},
+            "publicKey": {"content": encode(key)},
         },
     })
 }
@@ -144,19 +142,16 @@ struct Spec {
 struct Signature {
     format: Option<String>,
     content: Option<String>,
-    public_key: Option<Key>,
-}
-
-#[derive(Deserialize)]
-struct Key {
-    content: Option<String>,
+    public_key: Option<GivenContent>,
 }
 
 #[derive(Deserialize)]
 struct Data {
-    hash: Option<sha256::Given>,
+    hash: Option<GivenHash>,
     content: Option<String>,
 }
+
+const HASH: &str = "spec.data.hash";
 
 /// A request has no more.
 const MAX_CONTENT: usize = 4 << 20;

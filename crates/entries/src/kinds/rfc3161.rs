@@ -1,7 +1,5 @@
 //! `rfc3161` 0.0.1: a timestamp, as the `TimeStampResp` of RFC 3161 in DER, logged as it is.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use const_oid::ObjectIdentifier;
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,6 +11,7 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 use crate::formats::KeyFacts;
 use crate::formats::pkcs7::{Piece, SignedData, context};
 use crate::formats::scheme::Hash;
+use crate::kinds::spec::{Content, GivenContent, encode, read_spec};
 use crate::kinds::{self, Facts, Kind, Verified};
 use crate::search::hex;
 use crate::{EntryError, Verifier};
@@ -40,17 +39,16 @@ impl Kind for Rfc3161 {
         let content = kinds::base64(FIELD, tsr.content.as_deref(), MAX_LEN + 2)?;
         let token = parse_response(&content)?;
         Ok(Verified {
-            spec: serde_json::json!({"tsr": {"content": STANDARD.encode(&content)}}),
+            spec: serde_json::json!({"tsr": {"content": encode(&content)}}),
             signers: vec![KeyFacts::of(&token.signer)],
             attestation: None,
         })
     }
 
     fn read(&self, spec: &Value) -> Result<Facts, EntryError> {
-        let spec = StoredSpec::deserialize(spec)
-            .map_err(|error| EntryError::invalid("spec", error.to_string()))?;
+        let spec: StoredSpec = read_spec(spec)?;
         let content = kinds::base64(FIELD, Some(&spec.tsr.content), MAX_LEN + 2)?;
-        if STANDARD.encode(&content) != spec.tsr.content {
+        if encode(&content) != spec.tsr.content {
             return Err(EntryError::invalid(
                 FIELD,
                 "is not in the one spelling of base64",
@@ -274,24 +272,13 @@ fn parse_response(der: &[u8]) -> Result<Token, EntryError> {
 
 #[derive(Deserialize)]
 struct ProposedSpec {
-    tsr: Option<ProposedTsr>,
-}
-
-#[derive(Deserialize)]
-struct ProposedTsr {
-    content: Option<String>,
+    tsr: Option<GivenContent>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredSpec {
-    tsr: StoredTsr,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredTsr {
-    content: String,
+    tsr: Content,
 }
 
 const FIELD: &str = "spec.tsr.content";

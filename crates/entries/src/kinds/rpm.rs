@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::digest::decode_hex;
 use crate::formats::pgp::PgpKey;
 use crate::formats::{FormatKey, KeyFacts, MAX_KEY_LEN};
+use crate::kinds::spec::{Content, GivenContent, GivenHash, Hash, encode, read_spec};
 use crate::kinds::{Facts, Kind, Verified, base64, read_json};
 use crate::search::{Domain, SearchKey, hex};
 use crate::{EntryError, Excerpt};
@@ -41,20 +42,17 @@ impl Kind for Rpm {
         let key = PgpKey::parse(&base64(KEY, key.as_deref(), MAX_KEY_LEN)?)?;
         let package = spec.package.ok_or(EntryError::Missing("spec.package"))?;
         let file = base64(PACKAGE, package.content.as_deref(), MAX_PACKAGE)?;
-        let digest = hex(&HashAlgorithm::Sha256.digest(&file).unwrap_or_default());
-        if let Some(given) = package.hash {
-            check_given(&given, &digest)?;
-        }
+        let hash = Hash::agreed(HASH, &file, package.hash)?;
         let package = Package::parse(&file)?;
         let signers = package.verify(&key)?;
         let names = package.names()?;
         Ok(Verified {
             spec: json!({
                 "package": {
-                    "hash": {"algorithm": "sha256", "value": digest},
+                    "hash": hash,
                     "headers": names,
                 },
-                "publicKey": {"content": STANDARD.encode(key.canonical())},
+                "publicKey": {"content": encode(key.canonical())},
             }),
             signers,
             attestation: None,
@@ -62,17 +60,10 @@ impl Kind for Rpm {
     }
 
     fn read(&self, spec: &Value) -> Result<Facts, EntryError> {
-        let spec = Stored::deserialize(spec)
-            .map_err(|error| EntryError::invalid("spec", error.to_string()))?;
+        let spec: Stored = read_spec(spec)?;
         let key = PgpKey::parse_stored(KEY, &spec.public_key.content)?;
         let hash = &spec.package.hash;
-        let is_sha256 = hash.algorithm == "sha256" && is_lower_hex(&hash.value, 32);
-        if !is_sha256 {
-            return Err(EntryError::invalid(
-                "package.hash",
-                "is not sha256 and 64 hexadecimal digits in lower case",
-            ));
-        }
+        hash.check(HASH)?;
         let names = spec.package.headers;
         if names.md5.as_ref().is_some_and(|md5| !is_lower_hex(md5, 16)) {
             return Err(EntryError::invalid(
@@ -89,22 +80,6 @@ impl Kind for Rpm {
         facts.line("Name", nevra);
         Ok(facts)
     }
-}
-
-fn check_given(given: &Hash, digest: &str) -> Result<(), EntryError> {
-    if given.algorithm != "sha256" {
-        return Err(EntryError::invalid(
-            "package.hash.algorithm",
-            format!("{:?} is not sha256", given.algorithm),
-        ));
-    }
-    if !given.value.eq_ignore_ascii_case(digest) {
-        return Err(EntryError::invalid(
-            "package.hash.value",
-            format!("is {:?}, and the package has {digest}", given.value),
-        ));
-    }
-    Ok(())
 }
 
 fn is_lower_hex(text: &str, bytes: usize) -> bool {
@@ -433,18 +408,13 @@ impl Names {
 struct Proposed {
     package: Option<ProposedPackage>,
     #[serde(rename = "publicKey")]
-    public_key: Option<ProposedKey>,
+    public_key: Option<GivenContent>,
 }
 
 #[derive(Deserialize)]
 struct ProposedPackage {
     content: Option<String>,
-    hash: Option<Hash>,
-}
-
-#[derive(Deserialize)]
-struct ProposedKey {
-    content: Option<String>,
+    hash: Option<GivenHash>,
 }
 
 #[derive(Deserialize)]
@@ -452,7 +422,7 @@ struct ProposedKey {
 struct Stored {
     package: StoredPackage,
     #[serde(rename = "publicKey")]
-    public_key: StoredKey,
+    public_key: Content,
 }
 
 #[derive(Deserialize)]
@@ -462,19 +432,7 @@ struct StoredPackage {
     headers: Names,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredKey {
-    content: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Hash {
-    algorithm: String,
-    value: String,
-}
-
+const HASH: &str = "package.hash";
 const KEY: &str = "publicKey.content";
 const PACKAGE: &str = "package.content";
 

@@ -23,7 +23,7 @@ pub(crate) fn stored_key(
 ) -> Result<Box<dyn FormatKey>, EntryError> {
     let pem = super::base64(field, Some(text), MAX_KEY_LEN)?;
     let key = parse_key(Format::X509, &pem)?;
-    if encode(&key.canonical()) != text {
+    if encode(key.canonical()) != text {
         return Err(EntryError::invalid(
             field,
             "is not the canonical spelling of the key",
@@ -33,12 +33,25 @@ pub(crate) fn stored_key(
 }
 
 /// Bytes in a spec.
-pub(crate) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
 }
 
-/// A digest in a spec: `{"algorithm":"sha256","value":"<64 hexadecimal digits>"}`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// Bytes in a logged spec: `{"content":"<base64>"}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Content {
+    pub(crate) content: String,
+}
+
+/// Bytes in a proposed spec.
+#[derive(Deserialize)]
+pub(crate) struct GivenContent {
+    pub(crate) content: Option<String>,
+}
+
+/// A digest in a logged spec: `{"algorithm":"sha256","value":"<64 hexadecimal digits>"}`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Hash {
     pub(crate) algorithm: String,
@@ -52,6 +65,25 @@ impl Hash {
             algorithm: SHA256.to_owned(),
             value: hex(&Sha256::digest(bytes)),
         }
+    }
+
+    /// The SHA-256 of content, with which the one that was given has to agree.
+    pub(crate) fn agreed(
+        field: &'static str,
+        content: &[u8],
+        given: Option<GivenHash>,
+    ) -> Result<Self, EntryError> {
+        let hash = Self::of(content);
+        if let Some(given) = given {
+            let given = given.hash(field)?.value.to_lowercase();
+            if given != hash.value {
+                return Err(EntryError::invalid(
+                    field,
+                    format!("is {given}, and the content's is {}", hash.value),
+                ));
+            }
+        }
+        Ok(hash)
     }
 
     /// Its bytes, if it is well formed.
@@ -79,12 +111,11 @@ impl Hash {
                 format!("algorithm is not sha256: {}", Excerpt::new(&self.algorithm)),
             ));
         }
-        let digits = self.value.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !digits || self.value.len() != SHA256_DIGITS {
+        if self.bytes().is_none() {
             return Err(EntryError::invalid(
                 field,
                 format!(
-                    "value is not {SHA256_DIGITS} hexadecimal digits: {}",
+                    "value is not 64 hexadecimal digits: {}",
                     Excerpt::new(&self.value)
                 ),
             ));
@@ -93,5 +124,27 @@ impl Hash {
     }
 }
 
+/// A digest in a proposed spec.
+#[derive(Deserialize)]
+pub(crate) struct GivenHash {
+    algorithm: Option<String>,
+    value: Option<String>,
+}
+
+impl GivenHash {
+    /// The digest that it says, which is well formed.
+    pub(crate) fn hash(self, field: &'static str) -> Result<Hash, EntryError> {
+        let given = |text: Option<String>| {
+            text.filter(|text| !text.is_empty())
+                .ok_or(EntryError::Missing(field))
+        };
+        let hash = Hash {
+            algorithm: given(self.algorithm)?,
+            value: given(self.value)?,
+        };
+        hash.check_given(field)?;
+        Ok(hash)
+    }
+}
+
 const SHA256: &str = "sha256";
-const SHA256_DIGITS: usize = 64;

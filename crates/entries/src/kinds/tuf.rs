@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::spec::{encode, read_spec};
+use super::spec::{Content, encode, read_spec};
 use super::{Facts, Kind, Verified, base64, read_json};
 use crate::formats::tuf::{Metadata, Root};
 use crate::json::Text;
@@ -127,13 +127,13 @@ fn decode(field: &'static str, text: &str) -> Result<String, EntryError> {
 #[derive(Deserialize)]
 struct Proposed<'a> {
     #[serde(borrow)]
-    metadata: Option<Content<'a>>,
+    metadata: Option<GivenDocument<'a>>,
     #[serde(borrow)]
-    root: Option<Content<'a>>,
+    root: Option<GivenDocument<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Content<'a> {
+struct GivenDocument<'a> {
     #[serde(borrow)]
     content: Option<&'a RawValue>,
 }
@@ -141,15 +141,9 @@ struct Content<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
-    metadata: StoredContent,
-    root: StoredContent,
+    metadata: Content,
+    root: Content,
     spec_version: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredContent {
-    content: String,
 }
 
 const METADATA: &str = "metadata.content";

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
@@ -11,7 +10,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tegula_entries::StoredEntry;
 
-use crate::support::{accepted, b64, body, data, propose, refused, search_keys};
+use crate::support::{accepted, b64, body, data, propose, refused, search_keys, sha256};
 
 fn spec(package: impl AsRef<[u8]>) -> Value {
     with_key(&data("rsa4096.pub.pem"), package)
@@ -29,15 +28,6 @@ fn why(spec: &Value) -> String {
     refused("alpine", "0.0.1", spec)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let bytes = digest(&SHA256, bytes);
-    bytes
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
 #[test]
 fn packages_are_logged_with_what_they_say_of_themselves() {
     for name in [
@@ -53,7 +43,7 @@ fn packages_are_logged_with_what_they_say_of_themselves() {
         let data_hash = logged["spec"]["package"]["pkginfo"]["datahash"]
             .as_str()
             .unwrap();
-        assert!((0..package.len()).any(|at| hex(&package[at..]) == data_hash));
+        assert!((0..package.len()).any(|at| sha256(&package[at..]) == data_hash));
         assert_eq!(
             logged,
             json!({
@@ -61,7 +51,7 @@ fn packages_are_logged_with_what_they_say_of_themselves() {
                 "kind": "alpine",
                 "spec": {
                     "package": {
-                        "hash": {"algorithm": "sha256", "value": hex(&package)},
+                        "hash": {"algorithm": "sha256", "value": sha256(&package)},
                         "pkginfo": {
                             "arch": "x86_64",
                             "builddate": "1767225600",
@@ -84,12 +74,12 @@ fn packages_are_logged_with_what_they_say_of_themselves() {
                 },
             })
         );
-        let key = hex(&data("rsa4096.pub.der"));
+        let key = sha256(&data("rsa4096.pub.der"));
         assert_eq!(
             search_keys(&stored),
             [
                 format!("Key {key}"),
-                format!("Digest sha256:{}", hex(&package)),
+                format!("Digest sha256:{}", sha256(&package)),
                 "Package alpine:hello-1.0-r0".to_owned(),
             ]
         );
@@ -97,7 +87,7 @@ fn packages_are_logged_with_what_they_say_of_themselves() {
             stored.facts().lines,
             [
                 ("Key", format!("RSA 4096 {key}")),
-                ("Artifact", format!("sha256:{}", hex(&package))),
+                ("Artifact", format!("sha256:{}", sha256(&package))),
                 ("Package", "hello-1.0-r0".to_owned()),
                 ("Architecture", "x86_64".to_owned()),
             ]
@@ -162,14 +152,14 @@ fn no_byte_that_is_signed_can_be_changed() {
 fn a_hash_that_is_given_agrees() {
     let mut with = spec(file("sha1.apk"));
     let plain = propose("alpine", "0.0.1", &with).unwrap();
-    let hash = hex(&file("sha1.apk"));
+    let hash = sha256(&file("sha1.apk"));
     with["package"]["hash"] = json!({"algorithm": "sha256", "value": hash});
     assert_eq!(propose("alpine", "0.0.1", &with).unwrap(), plain);
     let zeros = "0".repeat(64);
     with["package"]["hash"]["value"] = json!(zeros);
     assert_eq!(
         why(&with),
-        format!("hash: is {zeros}, and the content's is {hash}")
+        format!("spec.package.hash: is {zeros}, and the content's is {hash}")
     );
 }
 
@@ -177,7 +167,7 @@ fn a_hash_that_is_given_agrees() {
 fn a_package_made_here_is_good() {
     let control = control(&pkginfo(b"data"));
     let entry = propose("alpine", "0.0.1", &spec(signed(control, b"data"))).unwrap();
-    let expected = json!({"datahash": hex(b"data"), "pkgname": "x", "pkgver": "1"});
+    let expected = json!({"datahash": sha256(b"data"), "pkgname": "x", "pkgver": "1"});
     assert_eq!(body(&entry)["spec"]["package"]["pkginfo"], expected);
 }
 
@@ -205,8 +195,8 @@ fn a_control_member_has_one_pkginfo_that_says_the_hash_of_the_data() {
         error(control(&pkginfo(b"date"))),
         format!(
             ".PKGINFO: has datahash {}, and the data member's is {}",
-            hex(b"date"),
-            hex(b"data")
+            sha256(b"date"),
+            sha256(b"data")
         )
     );
     assert_eq!(
@@ -341,7 +331,7 @@ fn a_body_is_no_longer_than_a_log_takes() {
     }
     // The data member is not looked into.
     let data = vec![7; info.len()];
-    info.extend(format!("datahash = {}\n", hex(&data)).bytes());
+    info.extend(format!("datahash = {}\n", sha256(&data)).bytes());
     let error = why(&spec(signed(control(&info), &data)));
     assert!(
         error.starts_with("entry is ") && error.ends_with(" bytes, expected at most 65535"),
@@ -364,8 +354,11 @@ fn a_body_that_no_log_writes_is_not_read() {
         changed("/spec/publicKey/content", json!(b64(format!("\n{pem}")))),
         not_so
     );
-    let upper = hex(&file("sha1.apk")).to_uppercase();
-    assert_eq!(changed("/spec/package/hash/value", json!(upper)), not_so);
+    let upper = sha256(&file("sha1.apk")).to_uppercase();
+    assert_eq!(
+        changed("/spec/package/hash/value", json!(upper)),
+        format!("spec.package.hash: value is not in lower case: {upper}")
+    );
     assert_eq!(
         changed("/spec/package/pkginfo", Value::Null),
         "spec.package.pkginfo is missing or empty"
@@ -385,7 +378,7 @@ fn a_body_that_no_log_writes_is_not_read() {
 }
 
 fn pkginfo(data: &[u8]) -> Vec<u8> {
-    format!("pkgname = x\npkgver = 1\ndatahash = {}\n", hex(data)).into_bytes()
+    format!("pkgname = x\npkgver = 1\ndatahash = {}\n", sha256(data)).into_bytes()
 }
 
 fn control(pkginfo: &[u8]) -> Vec<u8> {

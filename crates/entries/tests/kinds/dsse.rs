@@ -1,35 +1,15 @@
 //! `dsse` 0.0.1, with envelopes that securesystemslib signed.
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tegula_entries::StoredEntry;
 
-use crate::support::{accepted, b64, body, data, propose, refused, search_keys};
-
-fn envelope(name: &str) -> String {
-    String::from_utf8(data(&format!("dsse/{name}.json"))).unwrap()
-}
-
-fn pem(key: &str) -> String {
-    b64(data(&format!("{key}.pem")))
-}
+use crate::support::{
+    accepted, b64, body, data, envelope, payload, pem, propose, refused, search_keys, sha256,
+};
 
 fn spec(envelope: &str, keys: &[&str]) -> Value {
     let verifiers: Vec<String> = keys.iter().map(|key| pem(key)).collect();
     json!({"proposedContent": {"envelope": envelope, "verifiers": verifiers}})
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn payload(envelope: &str) -> Vec<u8> {
-    use base64::Engine;
-    let envelope: Value = serde_json::from_str(envelope).unwrap();
-    base64::engine::general_purpose::STANDARD
-        .decode(envelope["payload"].as_str().unwrap())
-        .unwrap()
 }
 
 fn sig(envelope: &str, at: usize) -> String {
@@ -47,7 +27,7 @@ fn an_envelope_of_each_key_is_logged() {
             let text = envelope(key);
             let verifier = format!("{key}.{form}");
             let (entry, stored) = accepted("dsse", "0.0.1", &spec(&text, &[&verifier]));
-            let (envelope_hash, payload_hash) = (hex(text.as_bytes()), hex(&payload(&text)));
+            let (envelope_hash, payload_hash) = (sha256(text.as_bytes()), sha256(&payload(&text)));
             assert_eq!(
                 body(&entry),
                 json!({"apiVersion": "0.0.1", "kind": "dsse", "spec": {
@@ -62,7 +42,7 @@ fn an_envelope_of_each_key_is_logged() {
             let keys = search_keys(&stored);
             assert_eq!(
                 keys[0],
-                format!("Key {}", hex(&data(&format!("{key}.pub.der"))))
+                format!("Key {}", sha256(&data(&format!("{key}.pub.der"))))
             );
             assert_eq!(
                 keys[keys.len() - 2..],
@@ -74,7 +54,7 @@ fn an_envelope_of_each_key_is_logged() {
             if form == "cert" {
                 assert!(keys.contains(&format!(
                     "Certificate {}",
-                    hex(&data(&format!("{key}.cert.der")))
+                    sha256(&data(&format!("{key}.cert.der")))
                 )));
             } else {
                 assert_eq!(keys.len(), 3);

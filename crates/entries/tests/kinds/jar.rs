@@ -3,10 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tegula_entries::StoredEntry;
 
-use crate::support::{accepted, b64, body, data, propose, refused, search_keys};
+use crate::support::{accepted, b64, body, data, propose, refused, search_keys, sha256};
 
 fn spec(file: &str) -> Value {
     json!({"archive": {"content": b64(data(&format!("jar/{file}.jar")))}})
@@ -14,13 +13,6 @@ fn spec(file: &str) -> Value {
 
 fn why(file: &str) -> String {
     refused("jar", "0.0.1", &spec(file))
-}
-
-fn sha256(bytes: impl AsRef<[u8]>) -> String {
-    let digest = Sha256::digest(bytes);
-    digest
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn text(value: &Value) -> String {
@@ -271,7 +263,7 @@ fn a_digest_that_is_given_is_compared() {
     with["archive"]["hash"]["value"] = json!(zeros);
     assert_eq!(
         refused("jar", "0.0.1", &with),
-        format!("spec.archive.hash: is {zeros}, and the content has {digest}")
+        format!("spec.archive.hash: is {zeros}, and the content's is {digest}")
     );
     assert_eq!(
         refused("jar", "0.0.1", &json!({})),

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::{accepted, b64, body, data, refused, search_keys};
+use crate::support::{accepted, b64, body, data, refused, search_keys, sha256};
 
 fn spec(key: impl AsRef<[u8]>, signature: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Value {
     json!({
@@ -239,13 +239,4 @@ fn what_is_no_key_is_refused() {
         with(&weak),
         "public key is not the canonical encoding of an Ed25519 point of large order"
     );
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

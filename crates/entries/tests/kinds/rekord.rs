@@ -129,15 +129,15 @@ fn a_hash_that_is_given_agrees() {
     let zeros = "0".repeat(64);
     assert_eq!(
         why(&with("sha256", &zeros)),
-        format!("hash: is {zeros}, and the content's is {ABC}")
+        format!("spec.data.hash: is {zeros}, and the content's is {ABC}")
     );
     assert_eq!(
         why(&with("sha256", "abc")),
-        "hash: \"abc\" is not 64 hexadecimal digits"
+        "spec.data.hash: value is not 64 hexadecimal digits: abc"
     );
     assert_eq!(
         why(&with("sha512", ABC)),
-        "digest algorithm sha512 is not one of sha256"
+        "spec.data.hash: algorithm is not sha256: sha512"
     );
 }
 
@@ -261,7 +261,10 @@ fn a_body_that_no_log_writes_is_not_read() {
     );
     assert_eq!(
         changed("/spec/data/hash/value", json!(ABC.to_uppercase())),
-        not_so
+        format!(
+            "spec.data.hash: value is not in lower case: {}",
+            ABC.to_uppercase()
+        )
     );
     assert_eq!(
         changed("/spec/data/hash", Value::Null),
@@ -269,7 +272,7 @@ fn a_body_that_no_log_writes_is_not_read() {
     );
     assert_eq!(
         changed("/spec/data/hash/algorithm", json!("sha1")),
-        "digest algorithm sha1 is not one of sha256"
+        "spec.data.hash: algorithm is not sha256: sha1"
     );
     assert_eq!(
         changed(key, json!(b64("x"))),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use tegula_entries::StoredEntry;
 
-use crate::support::{accepted, b64, body, data, propose, refused, search_keys};
+use crate::support::{accepted, b64, body, data, hex, propose, refused, search_keys, sha256};
 
 fn spec(tsr: impl AsRef<[u8]>) -> Value {
     json!({"tsr": {"content": b64(tsr)}})
@@ -12,13 +12,6 @@ fn spec(tsr: impl AsRef<[u8]>) -> Value {
 
 fn why(tsr: impl AsRef<[u8]>) -> String {
     refused("rfc3161", "0.0.1", &spec(tsr))
-}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes
-        .as_ref()
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// A response with this token.
@@ -48,11 +41,11 @@ fn a_timestamp_is_logged_as_it_is() {
     assert_eq!(
         search_keys(&stored)[1..],
         [
-            format!("Certificate {}", hex(Sha256::digest(&certificate))),
+            format!("Certificate {}", sha256(&certificate)),
             "IdentityPrefix log.example".to_owned(),
             "Identity tsa@log.example".to_owned(),
-            format!("Digest sha256:{}", hex(Sha256::digest(&tsr))),
-            format!("Digest sha256:{}", hex(Sha256::digest("artifact"))),
+            format!("Digest sha256:{}", sha256(&tsr)),
+            format!("Digest sha256:{}", sha256("artifact")),
         ]
     );
     let lines = stored.facts().lines;
@@ -69,10 +62,7 @@ fn hashes_and_keys_of_authorities_are_taken() {
             format!("sha512:{}", hex(Sha512::digest("artifact"))),
         ),
         ("rsa", format!("sha384:{}", hex(Sha384::digest("artifact")))),
-        (
-            "policy",
-            format!("sha256:{}", hex(Sha256::digest("artifact"))),
-        ),
+        ("policy", format!("sha256:{}", sha256("artifact"))),
         ("sha1", SHA1_OF_ARTIFACT.to_owned()),
     ] {
         let (_, stored) = accepted(

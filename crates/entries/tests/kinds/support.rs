@@ -20,6 +20,34 @@ pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
 }
 
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
+    let bytes = bytes.as_ref().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digest, in hexadecimal.
+pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hex(Sha256::digest(bytes))
+}
+
+/// An envelope of `tests/data/dsse`.
+pub(crate) fn envelope(name: &str) -> String {
+    String::from_utf8(data(&format!("dsse/{name}.json"))).unwrap()
+}
+
+/// The payload of an envelope.
+pub(crate) fn payload(envelope: &str) -> Vec<u8> {
+    let envelope: Value = serde_json::from_str(envelope).unwrap();
+    STANDARD
+        .decode(envelope["payload"].as_str().unwrap())
+        .unwrap()
+}
+
+/// A key of `tests/data`, as proposals have it.
+pub(crate) fn pem(key: &str) -> String {
+    b64(data(&format!("{key}.pem")))
+}
+
 /// Proposes an entry, and verifies it.
 pub(crate) fn propose(kind: &str, version: &str, spec: &Value) -> Result<Entry, EntryError> {
     let proposed = json!({"apiVersion": version, "kind": kind, "spec": spec}).to_string();
@@ -45,10 +73,7 @@ fn keep(kind: &str, version: &str, spec: &Value, entry: &Entry) {
         "body": str::from_utf8(entry.body()).unwrap(),
     });
     let kept = serde_json::to_vec(&kept).unwrap();
-    let name: String = Sha256::digest(&kept)[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let name = hex(&Sha256::digest(&kept)[..8]);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kinds");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(format!("{kind}-{name}.json")), kept).unwrap();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tegula_entries::StoredEntry;
 
-use crate::support::{accepted, b64, body, data, refused, search_keys};
+use crate::support::{accepted, b64, body, data, refused, search_keys, sha256};
 
 fn metadata(name: &str) -> Value {
     serde_json::from_slice(&data(&format!("tuf/{name}.json"))).unwrap()
@@ -24,12 +24,7 @@ fn canonical(document: &Value) -> Vec<u8> {
 }
 
 fn fingerprint(key: &str) -> String {
-    hex(&data(&format!("{key}.pub.der")))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&data(&format!("{key}.pub.der")))
 }
 
 #[test]
@@ -57,8 +52,8 @@ fn each_role_is_logged_as_rekor_logs_it() {
             [
                 format!("Key {}", fingerprint(key)),
                 format!("Role {role}:{version}"),
-                format!("Digest sha256:{}", hex(&canonical)),
-                format!("Digest sha256:{}", hex(&canonical_root)),
+                format!("Digest sha256:{}", sha256(&canonical)),
+                format!("Digest sha256:{}", sha256(&canonical_root)),
             ]
         );
         assert_eq!(entry.signers(), stored.facts().signers);
