@@ -74,7 +74,7 @@ fn packages_are_logged_with_what_they_say_of_themselves() {
                 },
             })
         );
-        let key = sha256(&data("rsa4096.pub.der"));
+        let key = sha256(data("rsa4096.pub.der"));
         assert_eq!(
             search_keys(&stored),
             [
@@ -152,7 +152,7 @@ fn no_byte_that_is_signed_can_be_changed() {
 fn a_hash_that_is_given_agrees() {
     let mut with = spec(file("sha1.apk"));
     let plain = propose("alpine", "0.0.1", &with).unwrap();
-    let hash = sha256(&file("sha1.apk"));
+    let hash = sha256(file("sha1.apk"));
     with["package"]["hash"] = json!({"algorithm": "sha256", "value": hash});
     assert_eq!(propose("alpine", "0.0.1", &with).unwrap(), plain);
     let zeros = "0".repeat(64);
@@ -354,7 +354,7 @@ fn a_body_that_no_log_writes_is_not_read() {
         changed("/spec/publicKey/content", json!(b64(format!("\n{pem}")))),
         not_so
     );
-    let upper = sha256(&file("sha1.apk")).to_uppercase();
+    let upper = sha256(file("sha1.apk")).to_uppercase();
     assert_eq!(
         changed("/spec/package/hash/value", json!(upper)),
         format!("spec.package.hash: value is not in lower case: {upper}")

@@ -27,7 +27,7 @@ fn an_envelope_of_each_key_is_logged() {
             let text = envelope(key);
             let verifier = format!("{key}.{form}");
             let (entry, stored) = accepted("dsse", "0.0.1", &spec(&text, &[&verifier]));
-            let (envelope_hash, payload_hash) = (sha256(text.as_bytes()), sha256(&payload(&text)));
+            let (envelope_hash, payload_hash) = (sha256(text.as_bytes()), sha256(payload(&text)));
             assert_eq!(
                 body(&entry),
                 json!({"apiVersion": "0.0.1", "kind": "dsse", "spec": {
@@ -42,7 +42,7 @@ fn an_envelope_of_each_key_is_logged() {
             let keys = search_keys(&stored);
             assert_eq!(
                 keys[0],
-                format!("Key {}", sha256(&data(&format!("{key}.pub.der"))))
+                format!("Key {}", sha256(data(&format!("{key}.pub.der"))))
             );
             assert_eq!(
                 keys[keys.len() - 2..],
@@ -54,7 +54,7 @@ fn an_envelope_of_each_key_is_logged() {
             if form == "cert" {
                 assert!(keys.contains(&format!(
                     "Certificate {}",
-                    sha256(&data(&format!("{key}.cert.der")))
+                    sha256(data(&format!("{key}.cert.der")))
                 )));
             } else {
                 assert_eq!(keys.len(), 3);

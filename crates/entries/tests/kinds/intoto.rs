@@ -49,7 +49,7 @@ fn an_envelope_of_each_key_is_logged_as_0_0_1() {
             let text = envelope(key);
             let verifier = format!("{key}.{form}");
             let (entry, stored) = accepted("intoto", "0.0.1", &v001(&text, &verifier));
-            let (hash, payload_hash) = (sha256(text.as_bytes()), sha256(&payload(&text)));
+            let (hash, payload_hash) = (sha256(text.as_bytes()), sha256(payload(&text)));
             assert_eq!(
                 body(&entry),
                 json!({"apiVersion": "0.0.1", "kind": "intoto", "spec": {
@@ -68,7 +68,7 @@ fn an_envelope_of_each_key_is_logged_as_0_0_1() {
             let keys = search_keys(&stored);
             assert_eq!(
                 keys[0],
-                format!("Key {}", sha256(&data(&format!("{key}.pub.der"))))
+                format!("Key {}", sha256(data(&format!("{key}.pub.der"))))
             );
             assert_eq!(
                 keys[keys.len() - 2..],
@@ -108,7 +108,7 @@ fn an_envelope_of_each_key_is_logged_as_0_0_2() {
             let verifier = format!("{key}.{form}");
             let spec = v002(&text, &[&verifier]);
             let (entry, stored) = accepted("intoto", "0.0.2", &spec);
-            let (hash, payload_hash) = (sha256(text.as_bytes()), sha256(&payload(&text)));
+            let (hash, payload_hash) = (sha256(text.as_bytes()), sha256(payload(&text)));
             assert_eq!(
                 body(&entry),
                 json!({"apiVersion": "0.0.2", "kind": "intoto", "spec": {"content": {
@@ -126,7 +126,7 @@ fn an_envelope_of_each_key_is_logged_as_0_0_2() {
             let keys = search_keys(&stored);
             assert_eq!(
                 keys[0],
-                format!("Key {}", sha256(&data(&format!("{key}.pub.der"))))
+                format!("Key {}", sha256(data(&format!("{key}.pub.der"))))
             );
             assert_eq!(
                 keys[keys.len() - 2..],

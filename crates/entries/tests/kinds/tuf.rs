@@ -24,7 +24,7 @@ fn canonical(document: &Value) -> Vec<u8> {
 }
 
 fn fingerprint(key: &str) -> String {
-    sha256(&data(&format!("{key}.pub.der")))
+    sha256(data(&format!("{key}.pub.der")))
 }
 
 #[test]
