@@ -6,11 +6,13 @@ use std::io::Read;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::dsse::Envelope;
 use crate::formats::{Format, parse_key};
+use crate::json::message;
 use crate::{EntryError, Excerpt};
 
 /// The files of an entry, as their bytes.
@@ -44,13 +46,20 @@ impl Files {
         if artifact.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") && alone {
             return Some("helm");
         }
-        if alone && let Ok(Value::Object(fields)) = serde_json::from_slice(artifact) {
-            let has = |names: &[&str]| names.iter().all(|name| fields.contains_key(*name));
-            if has(&["payload", "payloadType", "signatures"]) {
-                return Some("intoto");
-            }
-            if has(&["signed", "signatures"]) {
-                return Some("tuf");
+        if alone && let Ok(document) = serde_json::from_slice::<Document<'_>>(artifact) {
+            match document {
+                Document {
+                    payload: Some(_),
+                    payload_type: Some(_),
+                    signatures: Some(_),
+                    ..
+                } => return Some("intoto"),
+                Document {
+                    signed: Some(_),
+                    signatures: Some(_),
+                    ..
+                } => return Some("tuf"),
+                Document { .. } => {}
             }
         }
         if alone
@@ -268,6 +277,13 @@ impl Files {
         }
     }
 }
+
+message!(ignore Document {
+    payload: IgnoredAny = "payload",
+    payload_type: IgnoredAny = "payloadType",
+    signatures: IgnoredAny = "signatures",
+    signed: IgnoredAny = "signed",
+});
 
 fn format(bytes: &[u8]) -> Option<Format> {
     // What a block is of may stand after a comment.

@@ -1,6 +1,7 @@
 //! `cose` 0.0.1: a `COSE_Sign1` message (RFC 9052), of which the digests and the key are logged.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, UnparsedPublicKey,
@@ -14,6 +15,7 @@ use coset::{
     TaggedCborSerializable,
 };
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -101,21 +103,7 @@ impl Kind for Cose {
         }
         let payload = message.payload.unwrap_or_default();
         let statement: Statement = serde_json::from_slice(&payload).unwrap_or_default();
-        let mut keys: Vec<SearchKey> = statement
-            .subject
-            .into_iter()
-            .flat_map(|subject| subject.digest)
-            .filter(|(algorithm, digest)| {
-                algorithm.bytes().all(|byte| byte.is_ascii_graphic())
-                    && !digest.is_empty()
-                    && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
-            })
-            .map(|(algorithm, digest)| {
-                let digest = format!("{algorithm}:{digest}").to_lowercase();
-                SearchKey::new(Domain::Attested, digest)
-            })
-            .take(MAX_SUBJECTS)
-            .collect();
+        let mut keys = statement.subject;
         keys.sort();
         keys.dedup();
         keys
@@ -398,7 +386,43 @@ struct StoredData {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Statement {
-    subject: Vec<Subject>,
+    #[serde(deserialize_with = "subjects")]
+    subject: Vec<SearchKey>,
+}
+
+/// What subjects can be found by. One after another is read: a list of them would be many times as large as its text.
+fn subjects<'a, D: Deserializer<'a>>(input: D) -> Result<Vec<SearchKey>, D::Error> {
+    struct Subjects;
+
+    impl<'a> Visitor<'a> for Subjects {
+        type Value = Vec<SearchKey>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of subjects")
+        }
+
+        fn visit_seq<A: SeqAccess<'a>>(self, mut subjects: A) -> Result<Self::Value, A::Error> {
+            let mut keys = Vec::new();
+            while let Some(subject) = subjects.next_element::<Subject>()? {
+                let found = subject
+                    .digest
+                    .into_iter()
+                    .filter(|(algorithm, digest)| {
+                        algorithm.bytes().all(|byte| byte.is_ascii_graphic())
+                            && !digest.is_empty()
+                            && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+                    })
+                    .map(|(algorithm, digest)| {
+                        let digest = format!("{algorithm}:{digest}").to_lowercase();
+                        SearchKey::new(Domain::Attested, digest)
+                    });
+                keys.extend(found.take(MAX_SUBJECTS - keys.len()));
+            }
+            Ok(keys)
+        }
+    }
+
+    input.deserialize_seq(Subjects)
 }
 
 #[derive(Default, Deserialize)]
