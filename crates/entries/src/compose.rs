@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use flate2::read::GzDecoder;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::dsse::Envelope;
 use crate::formats::{Format, parse_key};
+use crate::json::message;
 use crate::kinds::spec::{Hash, encode};
 use crate::{EntryError, Excerpt, Verifier};
 
@@ -42,13 +44,20 @@ impl Files {
         if artifact.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") && alone {
             return Some("helm");
         }
-        if alone && let Ok(Value::Object(fields)) = serde_json::from_slice(artifact) {
-            let has = |names: &[&str]| names.iter().all(|name| fields.contains_key(*name));
-            if has(&["payload", "payloadType", "signatures"]) {
-                return Some("intoto");
-            }
-            if has(&["signed", "signatures"]) {
-                return Some("tuf");
+        if alone && let Ok(document) = serde_json::from_slice::<Document<'_>>(artifact) {
+            match document {
+                Document {
+                    payload: Some(_),
+                    payload_type: Some(_),
+                    signatures: Some(_),
+                    ..
+                } => return Some("intoto"),
+                Document {
+                    signed: Some(_),
+                    signatures: Some(_),
+                    ..
+                } => return Some("tuf"),
+                Document { .. } => {}
             }
         }
         if alone
@@ -306,6 +315,13 @@ fn check_format(kind: &str, format: Option<Format>) -> Result<(), EntryError> {
         _ => Ok(()),
     }
 }
+
+message!(ignore Document {
+    payload: IgnoredAny = "payload",
+    payload_type: IgnoredAny = "payloadType",
+    signatures: IgnoredAny = "signatures",
+    signed: IgnoredAny = "signed",
+});
 
 fn format(bytes: &[u8]) -> Option<Format> {
     // What a block is of may stand after a comment.

@@ -40,6 +40,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, EntryError
         if in_default_section {
             values.insert(name, value);
         }
+        if values.len() > MAX_NAMES {
+            return Err(EntryError::limit(
+                ".PKGINFO's list of names",
+                values.len(),
+                MAX_NAMES,
+            ));
+        }
     }
     Ok(values)
 }
@@ -137,6 +144,9 @@ fn malformed(what: &str, line: &str) -> EntryError {
 
 const TRIPLE: &str = "\"\"\"";
 
+/// abuild writes about twenty. A name of one letter is many times as large once it is in a map.
+const MAX_NAMES: usize = 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +210,17 @@ mod tests {
     fn bytes_that_are_not_utf_8_are_replaced_one_by_one() {
         let values = parse(b"a = \xe2\x82x\xff").unwrap();
         assert_eq!(values["a"], "\u{fffd}\u{fffd}x\u{fffd}");
+    }
+
+    #[test]
+    fn names_are_counted_once_each() {
+        let lines =
+            |names: usize| -> String { (0..2 * names).map(|n| format!("{}=a\n", n / 2)).collect() };
+        assert_eq!(parse(lines(1024).as_bytes()).unwrap().len(), 1024);
+        assert_eq!(
+            parse(lines(1025).as_bytes()).unwrap_err().to_string(),
+            ".PKGINFO's list of names has 1025, expected at most 1024"
+        );
     }
 
     #[test]
