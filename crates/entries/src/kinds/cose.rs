@@ -10,7 +10,6 @@ use coset::{
     TaggedCborSerializable,
 };
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};

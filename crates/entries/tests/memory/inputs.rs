@@ -529,7 +529,7 @@ fn documents(measured: &mut Measured<'_, '_>) {
     let mut lists = good.clone();
     lists["signed"]["more"] = (0..80_000).map(|_| json!([])).collect();
     tuf(measured, "tuf of lists", &lists, &root);
-    let mut keys = root.clone();
+    let mut keys = root;
     let key = keys["signed"]["keys"]
         .as_object()
         .unwrap()
@@ -652,7 +652,7 @@ fn keys(measured: &mut Measured<'_, '_>) {
 
 /// Bodies of 65,535 bytes.
 fn stored(measured: &mut Measured<'_, '_>) {
-    for kind in tegula_entries::kinds() {
+    for kind in tegula_entries::KINDS {
         let (name, version) = kind.split_once('/').unwrap();
         for (what, begin, middle, end) in [
             ("lists", "", "[", ""),
