@@ -45,7 +45,17 @@ fn a_bit_that_flips_in_a_slot_does_not_keep_a_log_from_starting_after_a_kill() {
     server.wait_until_it_listens(&log);
     for count in ["300", "20"] {
         let url = server.url();
-        let args = ["bench", "--log", &url, "--raw", "--count", count];
+        // However slow the machine is: by itself it would stop after some seconds.
+        let args = [
+            "bench",
+            "--log",
+            &url,
+            "--raw",
+            "--count",
+            count,
+            "--duration",
+            "3600",
+        ];
         assert!(
             log.tegula(&args)
                 .args(["--writers", "1"])

@@ -127,9 +127,7 @@ impl Settings {
             store,
             origin: given.needed("TEGULA_ORIGIN")?,
             keys,
-            log_level: given
-                .take("TEGULA_LOG_LEVEL")
-                .unwrap_or_else(|| "info".to_owned()),
+            log_level: given.log_level()?,
             writers: given.writers()?,
             allowed_keys: AllowedKeys::only(allowed),
             duplicates: given.one_of(
@@ -193,6 +191,18 @@ impl Given {
         value
             .parse()
             .map_err(|error| wrong(name, &format!("{value:?}: {error}")))
+    }
+
+    /// A level, or levels by targets, separated by commas. What is empty would be read as a level.
+    fn log_level(&mut self) -> Result<String, SettingsError> {
+        let name = "TEGULA_LOG_LEVEL";
+        let level = self.take(name).unwrap_or_else(|| "info".to_owned());
+        let is_empty = |part: &str| part.split('=').any(|word| word.trim().is_empty());
+        if level.split(',').any(is_empty) {
+            let reason = format!("{level:?}, expected LEVEL or TARGET=LEVEL, separated by commas");
+            return Err(wrong(name, &reason));
+        }
+        Ok(level)
     }
 
     fn writers(&mut self) -> Result<Writers, SettingsError> {
@@ -265,6 +275,7 @@ mod tests {
         assert!(matches!(settings.writers, Writers::Open));
         assert_eq!(settings.duplicates, Duplicates::Existing);
         assert_eq!(settings.dedup_window, 16_384);
+        assert_eq!(settings.log_level, "info");
         assert_eq!(settings.keep, Keep::All);
         assert_eq!(
             (settings.keep_partials_h, settings.check_rounds),
@@ -279,6 +290,21 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (variable, value, expected) in [
             ("TEGULA_STORE", "", "TEGULA_STORE: is missing"),
+            (
+                "TEGULA_LOG_LEVEL",
+                ",=",
+                "TEGULA_LOG_LEVEL: \",=\", expected LEVEL",
+            ),
+            (
+                "TEGULA_LOG_LEVEL",
+                "info,",
+                "expected LEVEL or TARGET=LEVEL",
+            ),
+            (
+                "TEGULA_LOG_LEVEL",
+                "tegula=",
+                "expected LEVEL or TARGET=LEVEL",
+            ),
             ("TEGULA_STORE", "log", "does not begin with s3://"),
             ("TEGULA_STORE", "s3://log", "says no private="),
             ("TEGULA_ORIGIN", "", "TEGULA_ORIGIN: is missing"),
