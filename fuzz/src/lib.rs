@@ -98,5 +98,5 @@ pub fn check_proposed(proposed: &Proposed) {
         assert_eq!(stored.verifier(), proposed.verifier());
     }
     stored.verify().unwrap();
-    stored.facts();
+    let _facts = stored.facts();
 }
