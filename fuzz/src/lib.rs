@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use tegula_entries::{Proposed, StoredEntry};
+use tegula_entries::{Files, Format, Proposed, StoredEntry, parse_proposed_v1};
 use tegula_tlog::{
     Checkpoint, Edge, Hash, Note, SigningKey, TilePath, TileSet, TreeSize, VerifierKey, leaf_hash,
 };
@@ -76,6 +76,44 @@ impl Tree {
     }
 }
 
+/// A key, a signature and additional data, each after its length in two bytes and perhaps empty, and the artifact, which is the rest.
+pub fn files(mut input: &[u8]) -> Option<Files> {
+    let mut part = || {
+        let (len, rest) = input.split_first_chunk()?;
+        let (part, rest) = rest.split_at_checked(u16::from_le_bytes(*len).into())?;
+        input = rest;
+        Some(part.to_vec())
+    };
+    let [key, signature, aad] = [part()?, part()?, part()?];
+    let given = |part: Vec<u8>| Some(part).filter(|part| !part.is_empty());
+    Some(Files {
+        artifact: input.to_vec(),
+        signature: given(signature),
+        public_keys: given(key).into_iter().collect(),
+        aad: given(aad),
+    })
+}
+
+/// What is composed of files, if it is taken, can be read again.
+pub fn check_files(files: &Files, kind: &str, format: Option<Format>) {
+    if let Ok(proposed) = files.compose(kind, None, format) {
+        check_json(&proposed);
+    }
+}
+
+/// As [`check_files`], for a version that is not the newest.
+pub fn check_version(files: &Files, kind: &str, version: &str) {
+    if let Ok(proposed) = files.compose(kind, Some(version), None) {
+        check_json(&proposed);
+    }
+}
+
+fn check_json(json: &str) {
+    if let Ok(proposed) = parse_proposed_v1(json.as_bytes()) {
+        check_proposed(&proposed);
+    }
+}
+
 /// What a log takes fits into a bundle, and every reader reads it as it was meant.
 pub fn check_proposed(proposed: &Proposed) {
     if let Some(entry) = proposed.as_hashedrekord() {
@@ -99,4 +137,8 @@ pub fn check_proposed(proposed: &Proposed) {
     }
     stored.verify().unwrap();
     let _facts = stored.facts();
+    if let Some(attestation) = entry.attestation() {
+        assert_eq!(stored.attestation(), Some(attestation.sha256));
+        let _keys = stored.attested(&attestation.bytes);
+    }
 }

@@ -18,8 +18,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tegula_entries::{
-    DigestAlgorithm, Hasher, StoredEntry, Verifier, hashedrekord_proposed_v1, hashedrekord_request,
-    parse_proposed_v1, parse_request,
+    DigestAlgorithm, Files, Format, Hasher, StoredEntry, Verifier, hashedrekord_proposed_v1,
+    hashedrekord_request, parse_proposed_v1, parse_request,
 };
 use tegula_sequencer::{Batch, Slot, SlotHeader};
 use tegula_tlog::{
@@ -317,9 +317,272 @@ fn entries() {
     );
     parse_request(dsse.as_bytes()).unwrap().verify().unwrap();
     requests.add("request_v2", "dsse", dsse);
+    for (kind, version, inputs) in KINDS {
+        for input in *inputs {
+            let body = input.body(kind, Some(version), None);
+            let name = format!("{kind}_{version}_{}", input.name());
+            stored.add("stored_entry", &name, body);
+        }
+    }
     requests.check("request_v2");
     proposed.check("proposed_v1");
     stored.check("stored_entry");
+}
+
+/// Files below the data of the tests of kinds, which real tools made (`make` beside each).
+struct Input {
+    key: &'static str,
+    signature: &'static str,
+    aad: &'static [u8],
+    artifact: &'static str,
+}
+
+/// A key, and what holds its own signature.
+const fn signed(key: &'static str, artifact: &'static str) -> Input {
+    detached(key, "", artifact)
+}
+
+const fn detached(key: &'static str, signature: &'static str, artifact: &'static str) -> Input {
+    Input {
+        key,
+        signature,
+        aad: b"",
+        artifact,
+    }
+}
+
+impl Input {
+    /// Of the artifact and, where several are of the same one, of the signature.
+    fn name(&self) -> String {
+        [self.signature, self.artifact]
+            .into_iter()
+            .flat_map(|path| path.split('/').next_back())
+            .filter(|name| !name.is_empty())
+            .collect::<Vec<_>>()
+            .join("_of_")
+    }
+
+    fn files(&self) -> Files {
+        let given = |bytes: Vec<u8>| Some(bytes).filter(|bytes| !bytes.is_empty());
+        Files {
+            artifact: data(self.artifact),
+            signature: given(data(self.signature)),
+            public_keys: given(data(self.key)).into_iter().collect(),
+            aad: given(self.aad.to_vec()),
+        }
+    }
+
+    /// What is logged of them.
+    fn body(&self, kind: &str, version: Option<&str>, format: Option<Format>) -> Vec<u8> {
+        let composed = self.files().compose(kind, version, format).unwrap();
+        let proposed = parse_proposed_v1(composed.as_bytes()).unwrap();
+        let entry = proposed.verify();
+        let entry = entry.unwrap_or_else(|error| panic!("{kind} of {}: {error}", self.artifact));
+        StoredEntry::parse(entry.body()).unwrap();
+        entry.into_body()
+    }
+
+    /// As `fuzz/src/lib.rs` takes files.
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in [&data(self.key)[..], &data(self.signature), self.aad] {
+            bytes.extend(u16::try_from(part.len()).unwrap().to_le_bytes());
+            bytes.extend(part);
+        }
+        bytes.extend(data(self.artifact));
+        bytes
+    }
+}
+
+/// None, if it has no path.
+fn data(path: &str) -> Vec<u8> {
+    if path.is_empty() {
+        return Vec::new();
+    }
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/entries/tests/data");
+    fs::read(data.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+const KINDS: &[(&str, &str, &[Input])] = &[
+    (
+        "alpine",
+        "0.0.1",
+        &[
+            signed("rsa4096.pub.pem", "alpine/sha1.apk"),
+            signed("rsa4096.pub.pem", "alpine/sha256.apk"),
+            signed("rsa4096.pub.pem", "alpine/sha512.apk"),
+        ],
+    ),
+    (
+        "cose",
+        "0.0.1",
+        &[
+            signed("ed25519.pub.pem", "cose/ed25519.cose"),
+            signed("p256.pub.pem", "cose/in-toto.cose"),
+            signed("rsa2048.pub.pem", "cose/rsa2048.cose"),
+            Input {
+                aad: b"additional",
+                ..signed("p256.pub.pem", "cose/aad.cose")
+            },
+        ],
+    ),
+    (
+        "dsse",
+        "0.0.1",
+        &[
+            signed("ed25519.pub.pem", "dsse/ed25519.json"),
+            signed("p256.cert.pem", "dsse/p256.json"),
+        ],
+    ),
+    (
+        "helm",
+        "0.0.1",
+        &[signed("helm/helm.asc", "helm/testchart-0.1.0.tgz.prov")],
+    ),
+    (
+        "intoto",
+        "0.0.1",
+        &[signed("p256.pub.pem", "dsse/p256.json")],
+    ),
+    (
+        "intoto",
+        "0.0.2",
+        &[signed("p256.pub.pem", "dsse/p256.json")],
+    ),
+    (
+        "jar",
+        "0.0.1",
+        &[
+            signed("", "jar/ec.jar"),
+            signed("", "jar/rsa.jar"),
+            signed("", "jar/sections.jar"),
+            signed("", "jar/timestamped.jar"),
+        ],
+    ),
+    (
+        "rfc3161",
+        "0.0.1",
+        &[
+            signed("", "rfc3161/p256.tsr"),
+            signed("", "rfc3161/policy.tsr"),
+            signed("", "rfc3161/rsa.tsr"),
+        ],
+    ),
+    (
+        "rpm",
+        "0.0.1",
+        &[
+            signed("rpm/rpm.asc", "rpm/both.rpm"),
+            signed("rpm/ed25519.asc", "rpm/ed25519.rpm"),
+            signed("rpm/rpm.asc", "rpm/header.rpm"),
+        ],
+    ),
+    (
+        "tuf",
+        "0.0.1",
+        &[
+            signed("tuf/root.json", "tuf/root.json"),
+            signed("tuf/root.json", "tuf/targets.json"),
+            signed("tuf/root.json", "tuf/timestamp.json"),
+        ],
+    ),
+    (
+        "rekord",
+        "0.0.1",
+        &[detached("p256.pub.pem", "p256.sig", "artifact")],
+    ),
+];
+
+/// By the key, a signature of each format.
+const FORMATS: &[(Format, &[Input])] = &[
+    (
+        Format::Minisign,
+        &[
+            detached(
+                "minisign/minisign.pub",
+                "minisign/legacy.minisig",
+                "minisign/content",
+            ),
+            detached(
+                "minisign/minisign.pub",
+                "minisign/prehashed.minisig",
+                "minisign/content",
+            ),
+            detached(
+                "minisign/signify.pub",
+                "minisign/signify.sig",
+                "minisign/content",
+            ),
+        ],
+    ),
+    (
+        Format::Pgp,
+        &[
+            detached("pgp/ed25519.asc", "pgp/ed25519.sig", "pgp/message"),
+            detached("pgp/names.asc", "pgp/names.sig", "pgp/message"),
+            detached("pgp/rsa3072.asc", "pgp/v3.sig", "pgp/message"),
+            detached("pgp/rsa3072.gpg", "pgp/rsa3072.sig.bin", "pgp/message"),
+            detached("pgp/subkey.asc", "pgp/subkey.sig", "pgp/message"),
+        ],
+    ),
+    (
+        Format::Ssh,
+        &[
+            detached("ssh/ecdsa256.pub", "ssh/ecdsa256.sig", "ssh/content"),
+            detached("ssh/ed25519.pub", "ssh/ed25519.sig", "ssh/content"),
+            detached("ssh/rsa3072.pub", "ssh/rsa3072.sig", "ssh/content"),
+            detached("ssh/sk-ed25519.pub", "ssh/sk-ed25519.sig", "ssh/content"),
+        ],
+    ),
+    (
+        Format::X509,
+        &[
+            detached("ed25519.pub.pem", "ed25519-pure.sig", "artifact"),
+            detached("p256.cert.pem", "p256.sig", "artifact"),
+            detached("p384.pub.der", "rekord/p384.sha256.sig", "artifact"),
+            detached("rsa2048.pub.pem", "rsa2048.sig", "artifact"),
+        ],
+    ),
+];
+
+#[test]
+fn kinds_and_formats() {
+    let mut every = Seeds::default();
+    for (kind, ..) in KINDS {
+        if *kind == "rekord" {
+            continue; // By its formats.
+        }
+        let target = format!("kind_{kind}");
+        let mut seeds = Seeds::default();
+        let of_it = KINDS.iter().filter(|(name, ..)| name == kind);
+        for (_, version, inputs) in of_it {
+            for input in *inputs {
+                input.body(kind, Some(version), None);
+                let bytes = input.bytes();
+                seeds.0.insert(format!("{target}/{}", input.name()), bytes);
+            }
+        }
+        every.0.extend(
+            seeds
+                .0
+                .iter()
+                .next()
+                .map(|(path, bytes)| (path.replace(&target, "files"), bytes.clone())),
+        );
+        seeds.check(&target);
+    }
+    for (format, inputs) in FORMATS {
+        let target = format!("format_{format}");
+        let mut seeds = Seeds::default();
+        for input in *inputs {
+            input.body("rekord", None, Some(*format));
+            seeds.add(&target, &input.name(), input.bytes());
+            assert_eq!(input.files().format(), Some(*format), "{}", input.name());
+        }
+        every.add("files", &format!("{format}"), inputs[0].bytes());
+        seeds.check(&target);
+    }
+    every.check("files");
 }
 
 #[test]

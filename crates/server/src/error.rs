@@ -86,6 +86,7 @@ impl ApiError {
         let mut refused = Self::new(StatusCode::METHOD_NOT_ALLOWED, message).into_response();
         let allow = match expected {
             "POST" => "POST, OPTIONS",
+            "GET or POST" => "GET, HEAD, POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         };
         let allow = HeaderValue::from_static(allow);

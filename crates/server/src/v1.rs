@@ -12,16 +12,19 @@ use axum::{Extension, Json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::stream::{self, StreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tegula_entries::{Entry, EntryError, StoredEntry, parse_proposed_v1};
+use tegula_entries::{Attestation, Entry, EntryError, StoredEntry, parse_proposed_v1};
 use tegula_sequencer::Logged;
 use tegula_storage::ObjectPath;
 use tegula_tlog::{Hash, LeafIndex, leaf_hash};
 use tracing::warn;
 
+use crate::answers::Room;
 use crate::body::MAX_BODY;
 use crate::clients::Peer;
 use crate::error::ApiError;
@@ -45,7 +48,7 @@ pub(crate) async fn create(
     let entry = entry
         .await
         .map_err(|error| ApiError::unavailable(error.to_string()))??;
-    keep_attestation(&log, &entry).await?;
+    keep_attestations(&log, entry.attestation().cloned()).await?;
     let body = Bytes::from(entry.into_body());
     let receipt = log.sequencer().submit(body.clone()).await?;
     log.metrics().uploaded(1, u64::from(receipt.duplicate));
@@ -90,18 +93,29 @@ pub(crate) fn verified(proposed: &[u8], log: &Log) -> Result<Entry, ApiError> {
     Ok(entry)
 }
 
-/// Before the entry: what refers to it is then never without it. One that is too long is not kept, which is no reason to refuse the entry.
-async fn keep_attestation(log: &Log, entry: &Entry) -> Result<(), ApiError> {
-    let Some(attestation) = entry.attestation() else {
-        return Ok(());
-    };
+/// Before the entries: what refers to one is then never without it. One that is too long is not kept, which is no reason to refuse the entry.
+pub(crate) async fn keep_attestations(
+    log: &Log,
+    attestations: impl IntoIterator<Item = Attestation>,
+) -> Result<(), ApiError> {
+    let kept = attestations.into_iter().map(|attestation| {
+        let log = log.clone();
+        async move { keep_attestation(&log, attestation).await }.boxed()
+    });
+    let mut kept = stream::iter(kept).buffer_unordered(AT_ONCE);
+    while let Some(kept) = kept.next().await {
+        kept?;
+    }
+    Ok(())
+}
+
+async fn keep_attestation(log: &Log, attestation: Attestation) -> Result<(), ApiError> {
     if attestation.bytes.len() as u64 > log.attestation_bytes() {
         return Ok(());
     }
     let path = attestation_path(&attestation.sha256)?;
-    let bytes = Bytes::copy_from_slice(&attestation.bytes);
     let kept = async {
-        log.store().create(&path, bytes).await?;
+        log.store().create(&path, attestation.bytes.into()).await?;
         log.store().sync(std::slice::from_ref(&path)).await
     };
     kept.await.map_err(|error| {
@@ -144,8 +158,9 @@ pub(crate) async fn by_index(
             "logIndex in query must be of type integer, at least 0: {given:?}"
         ))
     })?;
+    let room = log.answers().room().await?;
     let logged = log.sequencer().entry(index).await?;
-    Ok(found(&log, logged).await)
+    Ok(found(&log, logged, room).await)
 }
 
 /// `GET /api/v1/log/entries/{entryUUID}`
@@ -155,23 +170,26 @@ pub(crate) async fn by_uuid(
 ) -> Result<Response, V1Error> {
     rekor_is_on(&log)?;
     let id: EntryId = uuid.parse()?;
+    let room = log.answers().room().await?;
     if id.tree.is_some_and(|tree| tree != log.tree_id()) {
-        return Ok(found(&log, None).await);
+        return Ok(found(&log, None, room).await);
     }
     let index = log.sequencer().find(&id.leaf).await?;
     let logged = match index {
         Some(index) => log.sequencer().entry(index).await?,
         None => None,
     };
-    Ok(found(&log, logged).await)
+    Ok(found(&log, logged, room).await)
 }
 
 /// What Rekor answers: of what is not there, nothing.
-async fn found(log: &Log, logged: Option<Logged>) -> Response {
+async fn found(log: &Log, logged: Option<Logged>, room: Room) -> Response {
     let mut response = match logged {
         Some(logged) => {
             let attestation = attestation(log, &logged.entry).await;
-            Json(log_entry(log, &logged, attestation.as_deref())).into_response()
+            let json = log_entry(log, &logged, attestation.as_deref()).to_string();
+            let json_type = [(header::CONTENT_TYPE, "application/json")];
+            (json_type, room.hold(json.into())).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     };
@@ -298,6 +316,9 @@ impl IntoResponse for V1Error {
 fn unprocessable(message: String) -> V1Error {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, message).into()
 }
+
+/// Attestations that are stored together.
+const AT_ONCE: usize = 16;
 
 /// A positive number of 64 bits with a sign.
 const MAX_TREE_ID: u64 = i64::MAX as u64;

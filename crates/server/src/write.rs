@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use tegula_entries::{Entry, parse_request};
+use tegula_entries::{Attestation, Entry, parse_request};
 use tegula_sequencer::Receipt;
 
 use crate::allowed::AllowedKeys;
@@ -61,10 +61,12 @@ pub(crate) async fn batch(
     // A thousand verifications take tenths of a second: not on a thread that others wait for. The body's room is free when they are done, and
     // not when the client has gone.
     let charged = log.clone();
-    let verified =
+    let (verified, attestations) =
         tokio::task::spawn_blocking(move || verified_batch(&body.bytes, &charged, &client))
             .await
             .map_err(|error| ApiError::unavailable(error.to_string()))??;
+    // Before the entries, as for one alone. One that cannot be kept fails the batch while none of it is logged: all of it can be sent again.
+    v1::keep_attestations(&log, attestations).await?;
     let bodies: Vec<Bytes> = verified.iter().flatten().cloned().collect();
     let receipts = if bodies.is_empty() {
         Vec::new()
@@ -175,12 +177,15 @@ fn is_v1(request: &[u8]) -> bool {
     serde_json::from_slice::<Named>(request).is_ok()
 }
 
-/// The bodies of a batch of requests, or for each why it is refused.
+/// What is logged of each request of a batch, or why it is refused.
+type Bodies = Vec<Result<Bytes, String>>;
+
+/// The bodies of a batch of requests, and what is kept beside them.
 fn verified_batch(
     requests: &[u8],
     log: &Log,
     client: &Client,
-) -> Result<Vec<Result<Bytes, String>>, ApiError> {
+) -> Result<(Bodies, Vec<Attestation>), ApiError> {
     let batch: BatchRequest<'_> = serde_json::from_slice(requests).map_err(|error| {
         ApiError::bad_request(format!(
             "request is not valid: expected {{\"requests\": [...]}}: {error}"
@@ -195,6 +200,7 @@ fn verified_batch(
     // One was taken before it was read.
     log.clients().take_rest(client, count)?;
     let allowed = &log.options().allowed_keys;
+    let mut attestations = Vec::new();
     let verified = first.iter().map(|request| {
         let request = request.get().as_bytes();
         let entry = if is_v1(request) {
@@ -202,11 +208,12 @@ fn verified_batch(
         } else {
             verified(request, allowed)
         };
-        entry
-            .map(|entry| Bytes::from(entry.into_body()))
-            .map_err(ApiError::into_message)
+        let entry = entry.map_err(ApiError::into_message)?;
+        attestations.extend(entry.attestation().cloned());
+        Ok(Bytes::from(entry.into_body()))
     });
-    Ok(verified.collect())
+    let verified = verified.collect();
+    Ok((verified, attestations))
 }
 
 pub(crate) fn rekor_is_on(log: &Log) -> Result<(), ApiError> {

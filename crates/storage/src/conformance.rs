@@ -42,6 +42,24 @@ pub enum Order {
     Segments,
 }
 
+/// What the contract leaves open, or a store need not bear.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Manner {
+    /// In which order it lists.
+    pub order: Order,
+    /// How many write at one name at one time, at most. Every store has to bear eight.
+    pub contenders: usize,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            order: Order::Bytes,
+            contenders: 32,
+        }
+    }
+}
+
 impl Order {
     fn compare(self, a: &str, b: &str) -> Ordering {
         match self {
@@ -61,7 +79,7 @@ impl Order {
     reason = "it is awaited by a test, on the test's own thread"
 )]
 pub async fn run(make: impl AsyncFn() -> Handles) {
-    run_without_floor(&make, Order::Bytes).await;
+    run_without_floor(&make, Manner::default()).await;
     objects::never_through_an_object(make().await).await;
     objects::removed_above(make().await).await;
     objects::synced(make().await).await;
@@ -80,7 +98,8 @@ pub async fn run(make: impl AsyncFn() -> Handles) {
     clippy::future_not_send,
     reason = "it is awaited by a test, on the test's own thread"
 )]
-pub async fn run_without_floor(make: &impl AsyncFn() -> Handles, order: Order) {
+pub async fn run_without_floor(make: &impl AsyncFn() -> Handles, manner: Manner) {
+    let Manner { order, contenders } = manner;
     let make = async || {
         let handles = make().await;
         assert!(!handles.is_empty(), "a store has at least one handle");
@@ -95,10 +114,10 @@ pub async fn run_without_floor(make: &impl AsyncFn() -> Handles, order: Order) {
     objects::clean(make().await).await;
     slots::taken_once(make().await).await;
     slots::heads_and_starts(make().await).await;
-    races::creators(make().await).await;
-    races::slot_creators(make().await).await;
-    races::replacers(make().await).await;
-    races::increments(make().await).await;
+    races::creators(make().await, contenders).await;
+    races::slot_creators(make().await, contenders).await;
+    races::replacers(make().await, contenders / 2).await;
+    races::increments(make().await, contenders / 4).await;
 }
 
 fn first(handles: &Handles) -> &dyn Store {

@@ -1,19 +1,13 @@
 //! A request and its answer. When it is answered nothing is under way any more: the process may be frozen, for minutes.
 
-use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode, header};
-use http_body_util::BodyExt;
-use lambda_http::lambda_runtime::LambdaEvent;
-use lambda_http::request::{LambdaRequest, RequestContext};
-use lambda_http::{Adapter, Body, Error, Request, RequestExt, Service, service_fn};
-use serde_json::{Value, json};
+use axum::body::Body;
+use http::{Method, Request, Response, StatusCode};
+use lambda_runtime::{Error, LambdaEvent};
+use serde_json::Value;
 use tegula_function_setup::{Metrics, Parts, Settings, Writers};
 use tegula_sequencer::{Counters, Sequencer};
 use tegula_server::{Log, Options, error_response, router};
@@ -22,6 +16,8 @@ use tegula_tlog::LogDescription;
 use tokio::sync::Mutex;
 use tower::ServiceExt;
 use tracing::{error, warn};
+
+use crate::event::{self, Answer, Signed};
 
 /// The function. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -54,35 +50,19 @@ impl Function {
     /// Answers an event of the API, in its form.
     pub(crate) async fn act(self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let LambdaEvent { payload, context } = event;
-        // The library ends the process where a body is not base64.
-        let request = match checked(payload) {
-            Ok(request) => request,
-            Err(reason) => {
-                let refused = error_response(StatusCode::BAD_REQUEST, &reason);
-                let message = whole(refused).await.into_body();
-                let headers = json!({"content-type": "application/json"});
-                return Ok(
-                    json!({"statusCode": 400, "headers": headers, "body": message, "isBase64Encoded": false}),
-                );
-            }
+        let answer = match event::request(payload) {
+            Ok(request) => self.answer(request, context.deadline).await,
+            Err(reason) => error_response(StatusCode::BAD_REQUEST, &reason),
         };
-        let mut adapter = Adapter::from(service_fn(|request| self.clone().answer(request)));
-        let answer = adapter.call(LambdaEvent::new(request, context)).await;
-        Ok(serde_json::to_value(
-            answer.unwrap_or_else(|never| match never {}),
-        )?)
+        Ok(serde_json::to_value(Answer::of(answer).await)?)
     }
 
-    async fn answer(self, request: Request) -> Result<Response<Body>, Infallible> {
+    async fn answer(self, request: Request<Body>, deadline: u64) -> Response<Body> {
         let begun = (self.now_ms)();
         let upload = request.method() == Method::POST;
         if let Err(message) = self.may_ask(&request) {
-            let refused = error_response(StatusCode::FORBIDDEN, message);
-            return Ok(whole(refused).await);
+            return error_response(StatusCode::FORBIDDEN, message);
         }
-        let deadline = request
-            .lambda_context_ref()
-            .map_or(u64::MAX, |cx| cx.deadline);
         let open = match self.opened().await {
             Ok(open) => open,
             Err(reason) => {
@@ -91,14 +71,12 @@ impl Function {
                 let mut metrics = Metrics::new(&self.settings.origin, "upload");
                 metrics.count("Failures", 1).tell((self.now_ms)());
                 let message = "the log cannot be opened at the moment";
-                let refused = error_response(StatusCode::SERVICE_UNAVAILABLE, message);
-                return Ok(whole(refused).await);
+                return error_response(StatusCode::SERVICE_UNAVAILABLE, message);
             }
         };
-        let request = request.map(|body| axum::body::Body::from(body.to_vec()));
         // The router answers with errors, and never fails.
         let answer = open.router.clone().oneshot(request).await;
-        let answer = whole(answer.unwrap_or_else(|never| match never {})).await;
+        let answer = answer.unwrap_or_else(|never| match never {});
         // A request may have been given up while its entry was committed.
         let left = deadline
             .saturating_sub((self.now_ms)())
@@ -112,21 +90,17 @@ impl Function {
         if upload {
             self.tell(&open, begun);
         }
-        Ok(answer)
+        answer
     }
 
     /// Whether who asks may, where the API has to say it: it checks AWS's signatures, and tells of whom they are.
-    fn may_ask(&self, request: &Request) -> Result<(), &'static str> {
+    fn may_ask(&self, request: &Request<Body>) -> Result<(), &'static str> {
         if request.method() != Method::POST || !matches!(self.settings.writers, Writers::Iam) {
             return Ok(());
         }
-        let authorizer = match request.request_context() {
-            RequestContext::ApiGatewayV2(context) => context.authorizer,
-            _ => None,
-        };
-        let signed = authorizer.is_some_and(|authorizer| authorizer.iam.is_some());
+        let signed = request.extensions().get::<Signed>();
         signed
-            .then_some(())
+            .map(|_signed| ())
             .ok_or("this log needs AWS signatures (SigV4) to write, and the API passed none on")
     }
 
@@ -240,37 +214,6 @@ impl Function {
     }
 }
 
-/// An event that is a request of the API. What the library would end the process for is refused here, or of no use.
-fn checked(mut event: Value) -> Result<LambdaRequest, String> {
-    let encoded = event.get("isBase64Encoded").and_then(Value::as_bool);
-    let body = event.get("body").and_then(Value::as_str);
-    if let Some(body) = body.filter(|_| encoded == Some(true))
-        && let Err(error) = STANDARD.decode(body)
-    {
-        return Err(format!("the body is not base64: {error}"));
-    }
-    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (path, query) = (text("rawPath"), text("rawQueryString"));
-    let asked = format!("{path}?{query}");
-    if !path.starts_with('/') || asked.parse::<PathAndQuery>().is_err() {
-        let asked: String = asked.chars().take(200).collect();
-        return Err(format!("{asked:?} is not a path with a query"));
-    }
-    // No route asks for whom the client took this to be.
-    if let Some(headers) = event.get_mut("headers").and_then(Value::as_object_mut) {
-        headers.retain(|name, _| {
-            !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("x-forwarded-proto")
-        });
-    }
-    if let Some(context) = event
-        .get_mut("requestContext")
-        .and_then(Value::as_object_mut)
-    {
-        context.remove("domainName");
-    }
-    serde_json::from_value(event).map_err(|error| format!("this is no request of the API: {error}"))
-}
-
 /// What the log takes.
 async fn description(store: &dyn Store, origin: &str) -> Result<LogDescription, String> {
     let path = ObjectPath::public("log.json").map_err(|error| error.to_string())?;
@@ -285,31 +228,6 @@ async fn description(store: &dyn Store, origin: &str) -> Result<LogDescription, 
         ));
     }
     Ok(description)
-}
-
-/// An answer with its body, which the API wants in one piece: as text, where it is that.
-async fn whole(answer: Response<axum::body::Body>) -> Response<Body> {
-    let (head, body) = answer.into_parts();
-    let bytes = match body.collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => {
-            let message = format!("the answer could not be read: {error}");
-            let failed = error_response(StatusCode::BAD_GATEWAY, &message);
-            let (head, _) = failed.into_parts();
-            return Response::from_parts(head, Body::Empty);
-        }
-    };
-    let kind = head.headers.get(header::CONTENT_TYPE);
-    let is_text = kind.is_some_and(|kind| {
-        let kind = kind.as_bytes();
-        kind.starts_with(b"text/") || kind.starts_with(b"application/json")
-    });
-    let body = match String::from_utf8(bytes.to_vec()) {
-        Ok(text) if is_text => Body::Text(text),
-        _ if bytes.is_empty() => Body::Empty,
-        _ => Body::Binary(bytes.to_vec()),
-    };
-    Response::from_parts(head, body)
 }
 
 /// API Gateway gives up after 30 s.

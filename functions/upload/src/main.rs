@@ -3,13 +3,13 @@
 //! What it is told is in its environment: see `tegula_function_setup::Settings`. One binary serves one request at a time, and several
 //! where the runtime sends several.
 
+mod event;
 mod function;
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lambda_http::lambda_runtime::{LambdaEvent, run_concurrent};
-use lambda_http::{Error, service_fn};
+use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
 use serde_json::Value;
 use tegula_function_setup::{Settings, tell};
 

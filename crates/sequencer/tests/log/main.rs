@@ -7,6 +7,7 @@
 )]
 
 mod import;
+mod lookup;
 mod pool;
 mod signers;
 

@@ -167,20 +167,22 @@ const DEEP: [(&str, Config); 7] = [
     ("2 writers, 2 faults, 2 crashes", Config { faults: 2, crashes: 2, ..ONE_EACH }),
 ];
 
-/// `TEGULA_MODEL=deep` for all.
+/// `TEGULA_MODEL=required` for what has to hold before a change lands, `deep` for all.
 #[expect(
     clippy::disallowed_methods,
     reason = "how much to explore is said by who runs the test"
 )]
+pub(crate) fn asked() -> String {
+    std::env::var("TEGULA_MODEL").unwrap_or_default()
+}
+
 fn configurations() -> Vec<(&'static str, Config)> {
-    let deep = std::env::var("TEGULA_MODEL").is_ok_and(|depth| depth == "deep");
-    let required = !cfg!(debug_assertions);
     let mut all = SMALL.to_vec();
-    if required {
-        all.extend(REQUIRED);
-    }
-    if deep {
-        all.extend(DEEP);
+    match asked().as_str() {
+        "" => {}
+        "required" => all.extend(REQUIRED),
+        "deep" => all.extend(REQUIRED.iter().chain(&DEEP)),
+        other => panic!("TEGULA_MODEL is {other:?}, expected required or deep"),
     }
     all
 }

@@ -88,7 +88,7 @@ fn each_rule_that_is_left_out_breaks_its_property() {
 fn two_rules_that_are_left_out_break_nothing_by_themselves() {
     let config = Config {
         expiry: Expiry::Removed,
-        crashes: if cfg!(debug_assertions) { 0 } else { 1 },
+        crashes: u8::from(!crate::holds::asked().is_empty()),
         ..ONE_FAULT
     };
     for (rule, leave_out) in [

@@ -281,8 +281,7 @@ fn seeds() -> std::ops::Range<u64> {
     if let Some(seed) = number("TEGULA_SEED") {
         return seed..seed + 1;
     }
-    let few = if cfg!(debug_assertions) { 200 } else { 10_000 };
-    0..number("TEGULA_SEEDS").unwrap_or(few)
+    0..number("TEGULA_SEEDS").unwrap_or(200)
 }
 
 const MANNERS: [Others; 3] = [Others::Compete, Others::TakeAlong, Others::HandOver];

@@ -235,10 +235,9 @@ async fn what_is_wrong_is_said_as_rekor_does() {
             "{path}: {error}"
         );
     }
-    assert_eq!(
-        log.ask(Method::DELETE, V1, &[]).await.0,
-        StatusCode::METHOD_NOT_ALLOWED
-    );
+    let (status, headers, _) = log.ask(Method::DELETE, V1, &[]).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(headers["allow"], "GET, HEAD, POST, OPTIONS");
 }
 
 #[tokio::test]
@@ -306,15 +305,19 @@ async fn a_batch_takes_both_kinds_of_requests() {
 #[tokio::test]
 async fn attestations_are_kept_where_the_log_says_so() {
     let (intoto, payload) = intoto();
-    for (limit, kept) in [(None, false), (Some(10), false), (Some(100_000), true)] {
+    let cases = [(None, false), (Some(10), false), (Some(100_000), true)];
+    for ((limit, kept), batch) in cases
+        .into_iter()
+        .flat_map(|case| [(case, false), (case, true)])
+    {
         let log = Served::with_attestations(limit).await;
-        let (status, _, body) = log.post(V1, intoto.to_string()).await;
-        assert_eq!(
-            status,
-            StatusCode::CREATED,
-            "{}",
-            String::from_utf8_lossy(&body)
-        );
+        let (path, request, expected) = match batch {
+            false => (V1, intoto.clone(), StatusCode::CREATED),
+            true => (BATCH, json!({"requests": [intoto]}), StatusCode::OK),
+        };
+        let (status, _, body) = log.post(path, request.to_string()).await;
+        assert_eq!(status, expected, "{}", String::from_utf8_lossy(&body));
+        let (_, _, body) = log.ask(Method::GET, &format!("{V1}?logIndex=0"), &[]).await;
         let (id, _) = entry(&log, &body);
         let (_, _, body) = log.ask(Method::GET, &format!("{V1}/{id}"), &[]).await;
         let found = entry(&log, &body).1;

@@ -30,7 +30,7 @@ fn bytes_of(n: usize) -> Bytes {
     Bytes::from(format!("{n} ").repeat(1 + n * 37))
 }
 
-pub(super) async fn creators(handles: Handles) {
+pub(super) async fn creators(handles: Handles, contenders: usize) {
     for round in 0..8 {
         let path = public(&format!("race/{round}/a/b/c"));
         let task = |n, store: Arc<dyn Store>| {
@@ -41,8 +41,8 @@ pub(super) async fn creators(handles: Handles) {
                 (answer, seen)
             }
         };
-        let answers = at_once(&handles, 32, task).await;
-        let won: Vec<usize> = (0..32)
+        let answers = at_once(&handles, contenders, task).await;
+        let won: Vec<usize> = (0..contenders)
             .filter(|n| answers[*n].0 == Created::Created)
             .collect();
         assert_eq!(won.len(), 1, "{won:?}");
@@ -52,7 +52,7 @@ pub(super) async fn creators(handles: Handles) {
     }
 }
 
-pub(super) async fn slot_creators(handles: Handles) {
+pub(super) async fn slot_creators(handles: Handles, contenders: usize) {
     for start in 0..16 {
         let task = |n, store: Arc<dyn Store>| async move {
             let answer = store.create_slot(start, bytes_of(n)).await.unwrap();
@@ -60,9 +60,9 @@ pub(super) async fn slot_creators(handles: Handles) {
             let head = store.read_slot_head(start, 3).await.unwrap().unwrap();
             (answer, seen, head)
         };
-        let answers = at_once(&handles, 32, task).await;
+        let answers = at_once(&handles, contenders, task).await;
         let created = |n: &usize| answers[*n].0 == SlotCreated::Created;
-        let won: Vec<usize> = (0..32).filter(created).collect();
+        let won: Vec<usize> = (0..contenders).filter(created).collect();
         assert_eq!(won.len(), 1, "slot {start} by {won:?}");
         for (n, (answer, seen, head)) in answers.iter().enumerate() {
             assert_ne!(*answer, SlotCreated::BelowFloor);
@@ -72,7 +72,7 @@ pub(super) async fn slot_creators(handles: Handles) {
     }
 }
 
-pub(super) async fn replacers(handles: Handles) {
+pub(super) async fn replacers(handles: Handles, contenders: usize) {
     let path = public("checkpoint");
     let mut expected: Option<Version> = None;
     for round in 0..8 {
@@ -86,8 +86,8 @@ pub(super) async fn replacers(handles: Handles) {
                     .unwrap()
             }
         };
-        let answers = at_once(&handles, 16, task).await;
-        let won: Vec<usize> = (0..16)
+        let answers = at_once(&handles, contenders, task).await;
+        let won: Vec<usize> = (0..contenders)
             .filter(|n| matches!(answers[*n], Replaced::Replaced(_)))
             .collect();
         assert_eq!(won.len(), 1, "{won:?}");
@@ -98,7 +98,7 @@ pub(super) async fn replacers(handles: Handles) {
 }
 
 /// No increment is lost, and a reader meets only whole values.
-pub(super) async fn increments(handles: Handles) {
+pub(super) async fn increments(handles: Handles, contenders: usize) {
     let path = public("counter");
     let task = |_, store: Arc<dyn Store>| {
         let path = path.clone();
@@ -121,9 +121,9 @@ pub(super) async fn increments(handles: Handles) {
             }
         }
     };
-    at_once(&handles, 8, task).await;
+    at_once(&handles, contenders, task).await;
     let now = handles[0].read(&path).await.unwrap().unwrap();
-    assert_eq!(now.bytes, "64");
+    assert_eq!(now.bytes, (8 * contenders).to_string());
 }
 
 /// A remover that takes the last object of a directory does not hurt a creator of the next one.

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tegula_s3_stand_in::{Asked, Fault, StandIn};
 
 use super::*;
-use crate::conformance::{self, Order};
+use crate::conformance::{self, Manner, Order};
 
 fn at(stand_in: &StandIn, more: &str) -> S3 {
     let endpoint = stand_in.endpoint();
@@ -46,7 +46,7 @@ async fn keeps_the_contract() {
         let store = || S3::new(address.parse().unwrap(), keys.clone(), S3Options::default());
         vec![Arc::new(store()) as Arc<dyn Store>, Arc::new(store())]
     };
-    conformance::run_without_floor(&make, Order::Bytes).await;
+    conformance::run_without_floor(&make, Manner::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -460,11 +460,14 @@ async fn a_foreign_store_keeps_the_contract() {
             Arc::new(store(&place)),
         ]
     };
-    let order = match std::env::var("TEGULA_TEST_S3_ORDER").as_deref() {
-        Ok("segments") => Order::Segments,
-        _ => Order::Bytes,
-    };
-    conformance::run_without_floor(&make, order).await;
+    let mut manner = Manner::default();
+    if std::env::var("TEGULA_TEST_S3_MANNER").as_deref() == Ok("seaweedfs") {
+        manner = Manner {
+            order: Order::Segments,
+            contenders: 8,
+        };
+    }
+    conformance::run_without_floor(&make, manner).await;
 
     made("race").await;
     let handles: Vec<_> = (0..8).map(|_| store("race")).collect();

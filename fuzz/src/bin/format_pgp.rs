@@ -1,0 +1,13 @@
+//! Keys and signatures of OpenPGP: what is taken can be read again, and nothing stops the log.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tegula_entries::Format;
+use tegula_fuzz::{check_files, files};
+
+fuzz_target!(|input: &[u8]| {
+    if let Some(files) = files(input) {
+        check_files(&files, "rekord", Some(Format::Pgp));
+    }
+});
