@@ -32,9 +32,9 @@ fn main() {
         .skip(1)
         .filter(|argument| !argument.starts_with("--"))
         .collect();
-    let bare = Bare::new();
     match arguments.as_slice() {
         [] => {
+            let bare = Bare::new();
             println!("kind, median of {ROUNDS} rounds of {EACH}:");
             for measured in MEASURED {
                 measured.measure(&bare);

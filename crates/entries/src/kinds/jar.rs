@@ -244,6 +244,8 @@ struct Archive<'a> {
     budget: u64,
     /// Bytes that may still be kept.
     keep: u64,
+    /// Where entries are inflated to, one after the other.
+    buffer: Vec<u8>,
 }
 
 /// Indexes of the files of the one signature.
@@ -275,6 +277,7 @@ impl<'a> Archive<'a> {
                 .saturating_mul(MAX_RATIO)
                 .saturating_add(ALWAYS_INFLATED),
             keep: len.saturating_mul(MAX_KEPT_RATIO),
+            buffer: vec![0; READ_LEN],
         })
     }
 
@@ -348,10 +351,9 @@ impl<'a> Archive<'a> {
             EntryError::invalid(ARCHIVE, format!("{name} cannot be inflated: {error}"))
         };
         let mut entry = entry.take(limit.saturating_add(1));
-        let mut buffer = vec![0; READ_LEN];
         let mut total = 0_u64;
         loop {
-            let len = entry.read(&mut buffer).map_err(failed)?;
+            let len = entry.read(&mut self.buffer).map_err(failed)?;
             if len == 0 {
                 break;
             }
@@ -364,7 +366,7 @@ impl<'a> Archive<'a> {
                     ),
                 ));
             }
-            piece(buffer.get(..len).unwrap_or_default());
+            piece(self.buffer.get(..len).unwrap_or_default());
         }
         self.budget = self.budget.saturating_sub(total);
         Ok(total)
