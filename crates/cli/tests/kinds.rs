@@ -749,7 +749,7 @@ const REFUSED: &[(&str, i32, &str)] = &[
     (
         "data/jar/rsa.jar --type jar --pki-format x509",
         2,
-        "data/jar/rsa.jar: format: an entry of kind jar has its own, not x509",
+        "data/jar/rsa.jar: format: an entry of kind jar has pkcs7, not x509",
     ),
     (
         "data/artifact --type hashedrekord --pki-format pgp --signature data/p256.sig --public-key data/p256.pub.pem",
@@ -759,7 +759,7 @@ const REFUSED: &[(&str, i32, &str)] = &[
     (
         "data/artifact --type rekord --pki-format pkcs7 --signature data/p256.sig --public-key data/p256.pub.pem",
         2,
-        "is not one of pgp, minisign, ssh and x509",
+        "format: keys by themselves are pgp, minisign, ssh or x509, not pkcs7",
     ),
     // No key.
     (

@@ -300,16 +300,13 @@ fn check_format(kind: &str, format: Option<Format>) -> Result<(), EntryError> {
     let own = match kind {
         "rpm" | "helm" => Some(Format::Pgp),
         "intoto" | "dsse" | "cose" | "alpine" => Some(Format::X509),
-        "jar" | "tuf" | "rfc3161" => None,
-        _ => return Ok(()),
+        "jar" | "rfc3161" => Some(Format::Pkcs7),
+        "tuf" => Some(Format::Tuf),
+        _ => None,
     };
     match (format, own) {
         (Some(format), Some(own)) if format != own => {
             let reason = format!("an entry of kind {kind} has {own}, not {format}");
-            Err(EntryError::invalid("format", reason))
-        }
-        (Some(format), None) => {
-            let reason = format!("an entry of kind {kind} has its own, not {format}");
             Err(EntryError::invalid("format", reason))
         }
         _ => Ok(()),
@@ -438,7 +435,11 @@ mod tests {
         );
         assert_eq!(
             refused("tuf", Format::X509).to_string(),
-            "format: an entry of kind tuf has its own, not x509"
+            "format: an entry of kind tuf has tuf, not x509"
+        );
+        assert_eq!(
+            refused("jar", Format::Tuf).to_string(),
+            "format: an entry of kind jar has pkcs7, not tuf"
         );
         assert!(matches!(
             refused("docker", Format::Pgp),

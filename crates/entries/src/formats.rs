@@ -26,11 +26,22 @@ pub enum Format {
     Ssh,
     /// Public keys and certificates in PEM, and bare signatures.
     X509,
+    /// PKCS #7 (RFC 5652), which holds its certificates: of `jar` and `rfc3161` alone.
+    Pkcs7,
+    /// TUF's own, whose keys are in the root: of `tuf` alone.
+    Tuf,
 }
 
 impl Format {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Pgp, Self::Minisign, Self::Ssh, Self::X509];
+    pub const ALL: [Self; 6] = [
+        Self::Pgp,
+        Self::Minisign,
+        Self::Ssh,
+        Self::X509,
+        Self::Pkcs7,
+        Self::Tuf,
+    ];
 
     /// Its name in Rekor.
     #[must_use]
@@ -40,6 +51,8 @@ impl Format {
             Self::Minisign => "minisign",
             Self::Ssh => "ssh",
             Self::X509 => "x509",
+            Self::Pkcs7 => "pkcs7",
+            Self::Tuf => "tuf",
         }
     }
 }
@@ -58,7 +71,7 @@ impl FromStr for Format {
         found.ok_or_else(|| {
             EntryError::invalid(
                 "format",
-                format!("{name:?} is not one of pgp, minisign, ssh and x509"),
+                format!("{name:?} is not one of pgp, minisign, ssh, x509, pkcs7 and tuf"),
             )
         })
     }
@@ -135,6 +148,10 @@ pub(crate) fn parse_key(format: Format, bytes: &[u8]) -> Result<Box<dyn FormatKe
         Format::Minisign => Box::new(minisign::MinisignKey::parse(bytes)?),
         Format::Ssh => Box::new(ssh::SshKey::parse(bytes)?),
         Format::X509 => Box::new(x509::X509Key::parse(bytes)?),
+        Format::Pkcs7 | Format::Tuf => {
+            let reason = format!("keys by themselves are pgp, minisign, ssh or x509, not {format}");
+            return Err(EntryError::invalid("format", reason));
+        }
     })
 }
 

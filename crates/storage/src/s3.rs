@@ -133,9 +133,20 @@ impl fmt::Debug for S3Keys {
 impl S3 {
     /// The store at an address, for whoever these keys are. Nothing is asked yet: see [`S3::probe`].
     pub fn new(address: S3Address, keys: S3Keys, options: S3Options) -> Self {
+        Self::over(http_client(), address, keys, options)
+    }
+
+    /// As [`S3::new`], over another transport: tests have a store in their own process.
+    pub fn over(
+        http: SharedHttpClient,
+        address: S3Address,
+        keys: S3Keys,
+        options: S3Options,
+    ) -> Self {
         let keys = Credentials::new(keys.id, keys.secret, keys.session, None, "tegula");
         let base = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
+            .http_client(http)
             .credentials_provider(SharedCredentialsProvider::new(keys))
             .build();
         Self::with(&base, address, options)
@@ -173,7 +184,6 @@ impl S3 {
             .map(|region| Region::new(region.to_owned()));
         let region = region.or_else(|| base.region().cloned());
         let mut config = aws_sdk_s3::config::Builder::from(base)
-            .http_client(http_client())
             .region(region.unwrap_or_else(|| Region::new(REGION)))
             .interceptor(clock.clone())
             .force_path_style(address.path_style())

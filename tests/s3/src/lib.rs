@@ -10,6 +10,7 @@
     reason = "it serves tests, which stop where it fails"
 )]
 
+mod in_process;
 pub mod oracle;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -30,12 +32,11 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// A store that listens on loopback until this is dropped.
+/// A store that listens on loopback until this is dropped, or is asked within the process.
 #[derive(Debug)]
 pub struct StandIn {
-    address: SocketAddr,
+    listener: Option<(SocketAddr, JoinHandle<()>)>,
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
 }
 
 /// What happens to a request.
@@ -94,15 +95,25 @@ impl StandIn {
         let shared = Arc::new(Shared::default());
         let task = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Self {
-            address,
+            listener: Some((address, task)),
             shared,
-            task,
+        }
+    }
+
+    /// One that does not listen: see [`StandIn::http_client`].
+    pub fn silent() -> Self {
+        Self {
+            listener: None,
+            shared: Arc::default(),
         }
     }
 
     /// Where it listens.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        match &self.listener {
+            Some((address, _)) => format!("http://{address}"),
+            None => "http://in-process.invalid".to_owned(),
+        }
     }
 
     /// Lets this decide what happens to each request from now on.
@@ -163,7 +174,9 @@ impl StandIn {
 
 impl Drop for StandIn {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some((_, task)) = &self.listener {
+            task.abort();
+        }
     }
 }
 
@@ -172,7 +185,14 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         stream.set_nodelay(true).unwrap();
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(Arc::clone(&shared), request));
+            let service = service_fn(|request: Request<Incoming>| {
+                let shared = Arc::clone(&shared);
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.map_err(io::Error::other)?;
+                    answer(&shared, head, body.to_bytes()).await
+                }
+            });
             // It ends where the client leaves, and where an answer is to be lost.
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             connection.await.unwrap_or_default();
@@ -180,12 +200,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(
-    shared: Arc<Shared>,
-    request: Request<Incoming>,
-) -> io::Result<Response<Full<Bytes>>> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+async fn answer(shared: &Shared, head: Parts, body: Bytes) -> io::Result<Response<Full<Bytes>>> {
     let path = decoded(head.uri.path().trim_start_matches('/'));
     let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
     let query = query(head.uri.query().unwrap_or_default());

@@ -41,7 +41,8 @@ pub(crate) struct EntryArgs {
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     public_key: Vec<PathBuf>,
 
-    /// The format of the key and the signature: pgp, minisign (signify too), ssh or x509. Unless it is given they show it
+    /// The format of the key and the signature: pgp, minisign (signify too), ssh or x509; pkcs7 of jar and rfc3161, tuf of tuf. Unless it is given
+    /// they show it
     #[arg(long, value_name = "FORMAT")]
     pki_format: Option<Format>,
 

@@ -157,7 +157,7 @@ fn the_format_that_is_named_is_the_one() {
     );
     assert_eq!(
         with("pkcs7"),
-        "format: \"pkcs7\" is not one of pgp, minisign, ssh and x509"
+        "format: keys by themselves are pgp, minisign, ssh or x509, not pkcs7"
     );
     let minisign = spec(
         "x509",

@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `bottom` | the store itself: `tests/s3` runs the same simulation on another one |
 //! | `oracle` | what the log is, from its durable slots alone, and the invariants I1 to I7 |
 //! | `spy` | a store that shows the oracle what is written |
 //! | `world` | writers as tasks that are polled at random, with clocks, faults and delayed requests |
@@ -24,6 +25,7 @@
 )]
 
 mod attempts;
+mod bottom;
 mod broken;
 mod corrupt;
 mod faults;

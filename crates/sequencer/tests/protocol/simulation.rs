@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tegula_sequencer::{Keep, Others, TidyOptions, Writer};
 
+use crate::bottom::{EACH_OF, POWER_IS_CUT};
 use crate::spy::Broken;
 use crate::world::{Calm, Random, World, now_or_never, poll};
 
@@ -110,7 +111,7 @@ impl Simulation {
             others: Vec::new(),
             recovery: None,
             manners: [None, Some(Others::Compete), Some(Others::HandOver)][random.below(3)],
-            power_cuts: if random.one_in(3) {
+            power_cuts: if random.one_in(3) && POWER_IS_CUT {
                 1 + random.below(2)
             } else {
                 0
@@ -281,7 +282,7 @@ fn seeds() -> std::ops::Range<u64> {
     if let Some(seed) = number("TEGULA_SEED") {
         return seed..seed + 1;
     }
-    0..number("TEGULA_SEEDS").unwrap_or(200)
+    0..number("TEGULA_SEEDS").unwrap_or(200) / EACH_OF
 }
 
 const MANNERS: [Others; 3] = [Others::Compete, Others::TakeAlong, Others::HandOver];

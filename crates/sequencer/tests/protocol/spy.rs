@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tegula_storage::{
-    Condition, Created, Memory, Object, ObjectPath, Replaced, Root, SlotCreated, Store, StoreError,
-    Version,
+    Condition, Created, Object, ObjectPath, Replaced, Root, SlotCreated, Store, StoreError, Version,
 };
 
+use crate::bottom::Bottom;
 use crate::oracle::Oracle;
 
 /// A store that is watched.
@@ -17,7 +17,7 @@ pub(crate) struct Spy {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) place: Place,
     /// The store itself, behind everything.
-    pub(crate) memory: Memory,
+    pub(crate) memory: Bottom,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
     pub(crate) broken: Option<Broken>,
 }
@@ -140,6 +140,18 @@ impl Store for Spy {
 
     async fn raise_floor(&self, floor: u64) -> Result<(), StoreError> {
         self.inner.raise_floor(floor).await
+    }
+
+    fn keeps_slots(&self) -> bool {
+        self.inner.keeps_slots()
+    }
+
+    async fn cut_slot(&self, start: u64, len: usize) -> Result<(), StoreError> {
+        self.inner.cut_slot(start, len).await
+    }
+
+    fn time_ms(&self) -> Option<u64> {
+        self.inner.time_ms()
     }
 
     async fn remove_slot(&self, start: u64) -> Result<(), StoreError> {

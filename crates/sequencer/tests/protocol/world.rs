@@ -14,17 +14,16 @@ use futures::future::BoxFuture;
 use tegula_sequencer::{
     Config, Env, Error, Others, Pending, Tidy, TidyOptions, Writer, init, rebuild,
 };
-use tegula_storage::{
-    Condition, Controller, Fate, Faulty, Memory, Operation, OperationKind, Store,
-};
+use tegula_storage::{Condition, Controller, Fate, Faulty, Operation, OperationKind, Store};
 use tegula_tlog::{Limits, LogDescription, SigningKey};
 
+use crate::bottom::Bottom;
 use crate::oracle::Oracle;
 use crate::spy::{Broken, Place, Spy};
 
 /// Everything in one simulation.
 pub(crate) struct World {
-    pub(crate) memory: Memory,
+    pub(crate) memory: Bottom,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
     pub(crate) shared: Arc<Mutex<Shared>>,
     pub(crate) config: Config,
@@ -78,7 +77,7 @@ impl World {
             },
         };
         let world = Self {
-            memory: Memory::new(),
+            memory: Bottom::new(),
             oracle: Arc::new(Mutex::new(Oracle::new(vec![signer.verifier()]))),
             shared: Arc::new(Mutex::new(Shared {
                 random: Random(seed),
