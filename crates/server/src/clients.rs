@@ -107,7 +107,11 @@ impl Clients {
             // Those that are full are as good as unknown.
             buckets.retain(|_, bucket| filled(bucket) < most);
             if buckets.len() >= MAX_CLIENTS {
-                buckets.clear();
+                // And then the half that has most left: whoever has many addresses cannot have the others forgotten.
+                let mut left: Vec<f64> = buckets.values().map(filled).collect();
+                let half = left.len() / 2;
+                let median = *left.select_nth_unstable_by(half, f64::total_cmp).1;
+                buckets.retain(|_, bucket| filled(bucket) < median);
             }
         }
         let left = buckets.get(client).map_or(most, filled);
@@ -175,6 +179,21 @@ mod tests {
                 unlimited.take(&who, 9).unwrap();
             }
         }
+    }
+
+    /// A subscriber with a /48 has as many networks as are remembered.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_has_used_is_not_forgotten_for_many_others() {
+        let clients = Clients::new(60);
+        let one = address("192.0.2.1");
+        clients.take(&one, 60).unwrap();
+        for n in 0..200_000_u128 {
+            let peer = Peer(IpAddr::V6((n << 64).into()));
+            let other = Client::of(None, Some(peer), &HeaderMap::new(), false);
+            clients.take(&other, 1).unwrap();
+        }
+        assert!(clients.take(&one, 1).is_err());
+        assert!(clients.buckets.lock().unwrap().len() <= MAX_CLIENTS);
     }
 
     #[tokio::test(start_paused = true)]
