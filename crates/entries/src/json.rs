@@ -221,7 +221,7 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
 
 fn decode(engine: &GeneralPurpose, text: &[u8]) -> Option<Vec<u8>> {
     // All of the padding, or none of it.
-    if text.ends_with(b"=") && text.len() % 4 != 0 {
+    if text.ends_with(b"=") && !text.len().is_multiple_of(4) {
         return None;
     }
     engine.decode(text).ok()
