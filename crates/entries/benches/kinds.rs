@@ -5,14 +5,20 @@
 //! round after round, as many bare verifications of aws-lc are made as it has signatures, of keys of the same kind. Medians of the rounds are
 //! shown, so a machine that slows down slows both.
 //!
+//! Then the inputs of the memory test, which are as large as they may be or made to cost as much as they can: the time for each megabyte sent.
+//!
 //! `cargo bench -p tegula-entries -- jar 2000` does one of them so many times and nothing else, for a profile.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     reason = "a measurement, which is told what to measure"
 )]
+
+#[path = "../tests/memory/inputs.rs"]
+mod inputs;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -39,6 +45,7 @@ fn main() {
             for measured in MEASURED {
                 measured.measure(&bare);
             }
+            worst();
         }
         [name, times] => {
             let times: u32 = times.parse().unwrap();
@@ -216,6 +223,30 @@ impl Measured {
             100.0 * signatures.as_secs_f64() / whole.as_secs_f64(),
             self.signatures,
         );
+    }
+}
+
+/// What takes longest, of what is made to.
+fn worst() {
+    let mut times = Vec::new();
+    inputs::each(&mut |what, sent, run| {
+        let rounds = (0..3).map(|_| {
+            let begun = Instant::now();
+            // Whether it is taken or refused.
+            drop(black_box(run()));
+            begun.elapsed()
+        });
+        let megabytes = f64::from(u32::try_from(sent).unwrap()) / 1e6;
+        let time = median(rounds.collect()).as_secs_f64();
+        // Of what is small the time is not its length's.
+        if sent >= 100_000 {
+            times.push((time / megabytes, time, what.to_owned()));
+        }
+    });
+    times.sort_by(|a, b| b.0.total_cmp(&a.0));
+    println!("inputs of 100 kB and more, median of 3, a megabyte:");
+    for (each, time, what) in times.iter().take(10) {
+        println!("  {:6.1} ms ({:.1} ms)  {what}", each * 1e3, time * 1e3);
     }
 }
 
