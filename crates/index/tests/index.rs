@@ -307,6 +307,17 @@ fn many_units_are_as_one_piece() {
 }
 
 #[test]
+fn a_partition_of_a_light_child_is_of_several_units() {
+    let of_leaf = |leaf: u64| if leaf < 256 { 1 } else { 200 };
+    let leaf = |leaf| (0..of_leaf(leaf)).map(|n| key(leaf * 200 + n)).collect();
+    let keys: Vec<Vec<Key>> = (0..1024).map(leaf).collect();
+    let light = build(Run::new(0, 0).unwrap(), &keys[..256]).unwrap();
+    assert_eq!(light.record.bits(), 0);
+    let objects = assert_same(Run::new(1, 0).unwrap(), &keys);
+    assert_eq!(objects.len(), 128);
+}
+
+#[test]
 fn keys_ground_into_one_partition() {
     // 20,000 keys that begin with zeros, in the first bundle, and two in the last.
     let mut keys = vec![Vec::new(); 1024];
