@@ -8,6 +8,7 @@
     reason = "a test stops where it fails"
 )]
 
+use tegula_entries::Domain;
 use tegula_index::{IndexLeaf, IndexPath, Key, Lookup, Run, State, build, live_runs};
 use tegula_sequencer::{Batch, Slot, SlotHeader};
 use tegula_server::describe;
@@ -265,6 +266,24 @@ fn an_index() {
         let found: Vec<_> = answer.found.iter().map(|index| index.get()).collect();
         assert_eq!(found, entries);
     }
+}
+
+#[test]
+fn the_domains_of_keys() {
+    let domains = [
+        (Domain::Leaf, "leaf"),
+        (Domain::Digest, "digest"),
+        (Domain::Key, "key"),
+        (Domain::Certificate, "certificate"),
+        (Domain::Identity, "identity"),
+        (Domain::IdentityPrefix, "identity prefix"),
+        (Domain::Issuer, "issuer"),
+        (Domain::Attested, "attested"),
+        (Domain::Package, "package"),
+        (Domain::Role, "role"),
+    ];
+    let domains = domains.map(|(domain, name)| format!("{} {name}", domain as u8));
+    expect("the domains", &format!("{}.", domains.join(", ")));
 }
 
 #[test]

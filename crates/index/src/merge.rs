@@ -4,7 +4,7 @@
 //! two passes, and both read the children. At one time there are in memory one partition or page of
 //! each child, one page of the parent, and one page each of the lists that are joined.
 
-use tegula_tlog::{Hash, LeafIndex, TreeFull};
+use tegula_tlog::{Hash, LeafIndex, ProofError, TreeFull, TreeSize, verify_inclusion};
 
 use crate::build::BuildError;
 use crate::error::IndexError;
@@ -69,6 +69,16 @@ pub enum MergeError<E> {
         found: usize,
         /// How many there should be.
         expected: u64,
+    },
+    /// The unit is not the one that the tree over all units has.
+    #[error("the unit {unit} of the run {run} is not the one that its tree has")]
+    Foreign {
+        /// The run.
+        run: Run,
+        /// The unit.
+        unit: u64,
+        /// What its hashes lead to.
+        source: ProofError,
     },
     /// More hashes than a tree can have.
     #[error(transparent)]
@@ -136,7 +146,7 @@ impl Merge {
     ///
     /// # Errors
     ///
-    /// [`MergeError`]. What was written is right, unless the roots were wrong of which `tree` was made.
+    /// [`MergeError`]. No partition is written that does not lead to the root of `tree`, or is another than these children make.
     pub fn write_unit<E>(
         &self,
         unit: u64,
@@ -157,6 +167,12 @@ impl Merge {
         let within = grow(&hashes.0).map_err(MergeError::Tree)?;
         let above = tree.above(unit).ok_or_else(|| self.no_unit(unit))?;
         let run = self.run;
+        let (index, size) = (LeafIndex::new(unit), TreeSize::new(self.units()));
+        let (index, size) = (index.unwrap_or_default(), size.unwrap_or_default());
+        // What is written stays for ever: a tree of other hashes would lead it elsewhere.
+        let root = tree.record().root;
+        verify_inclusion(index, size, &within.root(), &above, &root)
+            .map_err(|source| MergeError::Foreign { run, unit, source })?;
         let mut each = |place: u64, draft: Draft, out: &mut Out<'_, E>| {
             let q = unit * partitions + place;
             let path = IndexPath::Partition { run, q };

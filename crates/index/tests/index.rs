@@ -809,6 +809,12 @@ fn a_damaged_child_is_not_merged() {
         .write_unit(0, &wrong, &tree, sound, |path, _| panic!("{path}"))
         .unwrap_err();
     assert!(matches!(refused, MergeError::Differs { .. }), "{refused}");
+    // Nor is a tree of other units.
+    let right = merge.hash_unit(0, sound).unwrap();
+    let refused = merge
+        .write_unit(0, &right, &tree, sound, |path, _| panic!("{path}"))
+        .unwrap_err();
+    assert!(matches!(refused, MergeError::Foreign { .. }), "{refused}");
 }
 
 proptest! {
