@@ -8,6 +8,8 @@
     reason = "a test stops where it fails"
 )]
 
+use tegula_entries::Domain;
+use tegula_index::{IndexLeaf, IndexPath, Key, Lookup, Run, State, build, live_runs};
 use tegula_sequencer::{Batch, Slot, SlotHeader};
 use tegula_server::describe;
 use tegula_tlog::{
@@ -218,4 +220,86 @@ fn a_slot() {
     let slot = Slot::parse(0, &bytes).unwrap();
     assert_eq!(slot.header, header);
     assert_eq!(slot.entries().unwrap().unwrap(), ENTRIES);
+}
+
+/// The log of section 13's example, and what its entries can be searched by.
+fn indexed() -> (Edge, Vec<Vec<Key>>) {
+    let mut edge = Edge::empty();
+    let leaves = (0..256).map(|n| leaf_hash(format!("{n}").as_bytes()));
+    edge.grow(&leaves.collect::<Vec<_>>()).unwrap();
+    let mut keys = vec![Vec::new(); 256];
+    for entry in [3, 200] {
+        keys[entry].push(Key::new(5, b"alice@example.com"));
+    }
+    keys[7].push(Key::new(6, b"example.com"));
+    (edge, keys)
+}
+
+#[test]
+fn an_index() {
+    let (log, keys) = indexed();
+    let built = build(Run::new(0, 0).unwrap(), &keys).unwrap();
+    let (path, partition) = &built.objects[0];
+    let (alice, domain) = (keys[3][0], keys[7][0]);
+    expect(
+        "the keys",
+        &format!("alice@example.com   {alice}\nexample.com         {domain}\n"),
+    );
+    expect(
+        "the partition",
+        &format!("`{path}`:\n\n```\n{}\n```", hex(partition)),
+    );
+    let leaf = IndexLeaf::new(log.size(), log.root(), &[built.record]);
+    let state = State::encode(&leaf, &[built.record], &[]);
+    let size = TreeSize::new(1).unwrap();
+    let path = IndexPath::State(size);
+    expect(
+        "the state",
+        &format!("`{path}`:\n\n```\n{}\n```", hex(&state)),
+    );
+    let state = State::open(&state, size, &leaf.hash(), &log.root()).unwrap();
+    for (key, entries) in [(alice, vec![3, 200]), (domain, vec![7])] {
+        let mut lookup = Lookup::new(&state, key);
+        let path = lookup.needs()[0];
+        lookup.take(path, partition).unwrap();
+        let answer = lookup.answer(&[]).unwrap();
+        let found: Vec<_> = answer.found.iter().map(|index| index.get()).collect();
+        assert_eq!(found, entries);
+    }
+}
+
+#[test]
+fn the_domains_of_keys() {
+    let domains = [
+        (Domain::Leaf, "leaf"),
+        (Domain::Digest, "digest"),
+        (Domain::Key, "key"),
+        (Domain::Certificate, "certificate"),
+        (Domain::Identity, "identity"),
+        (Domain::IdentityPrefix, "identity prefix"),
+        (Domain::Issuer, "issuer"),
+        (Domain::Attested, "attested"),
+        (Domain::Package, "package"),
+        (Domain::Role, "role"),
+    ];
+    let domains = domains.map(|(domain, name)| format!("{} {name}", domain as u8));
+    expect("the domains", &format!("{}.", domains.join(", ")));
+}
+
+#[test]
+fn the_live_runs() {
+    for base_runs in [5, 64, 256, 271, 272] {
+        let runs = live_runs(TreeSize::new(base_runs).unwrap()).unwrap();
+        let runs = runs
+            .iter()
+            .map(|run| format!("({}, {})", run.level(), run.n()));
+        let runs: Vec<_> = runs.collect();
+        expect(
+            "live runs",
+            &format!("m = {base_runs:<7}{}\n", runs.join(" ")),
+        );
+    }
+    for path in ["index/v1/run/7/000/x001/234", "index/v1/state/x039/062"] {
+        expect("a path", &format!("`{path}`"));
+    }
 }
