@@ -107,7 +107,7 @@ impl Clients {
             // Those that are full are as good as unknown.
             buckets.retain(|_, bucket| filled(bucket) < most);
             if buckets.len() >= MAX_CLIENTS {
-                // And then the half that has most left: whoever has many addresses cannot have the others forgotten.
+                // And then the half that has most left: whoever asks little from many addresses does not have forgotten what others have used.
                 let mut left: Vec<f64> = buckets.values().map(filled).collect();
                 let half = left.len() / 2;
                 let median = *left.select_nth_unstable_by(half, f64::total_cmp).1;

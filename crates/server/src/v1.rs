@@ -44,11 +44,14 @@ pub(crate) async fn create(
     let body = log.bodies().read(body, MAX_BODY).await?;
     // Packages are unpacked, and may have thousands of members: not on a thread that others wait for.
     let asked = log.clone();
-    let entry = tokio::task::spawn_blocking(move || verified(&body.bytes, &asked));
-    let entry = entry
+    let entry = tokio::task::spawn_blocking(move || {
+        verified(&body.bytes, &asked).map(|entry| (entry, body))
+    });
+    let (entry, sent) = entry
         .await
         .map_err(|error| ApiError::unavailable(error.to_string()))??;
-    keep_attestations(&log, entry.attestation().cloned()).await?;
+    keep_attestations(&log, kept(&log, &entry)).await?;
+    drop(sent);
     let body = Bytes::from(entry.into_body());
     let receipt = log.sequencer().submit(body.clone()).await?;
     log.metrics().uploaded(1, u64::from(receipt.duplicate));
@@ -93,7 +96,14 @@ pub(crate) fn verified(proposed: &[u8], log: &Log) -> Result<Entry, ApiError> {
     Ok(entry)
 }
 
-/// Before the entries: what refers to one is then never without it. One that is too long is not kept, which is no reason to refuse the entry.
+/// What is kept for an entry. An attestation that is too long is not, which is no reason to refuse the entry.
+pub(crate) fn kept(log: &Log, entry: &Entry) -> Option<Attestation> {
+    let attestation = entry.attestation()?;
+    let fits = attestation.bytes.len() as u64 <= log.attestation_bytes();
+    fits.then(|| attestation.clone())
+}
+
+/// Before the entries: what refers to one is then never without it.
 pub(crate) async fn keep_attestations(
     log: &Log,
     attestations: impl IntoIterator<Item = Attestation>,
@@ -110,9 +120,6 @@ pub(crate) async fn keep_attestations(
 }
 
 async fn keep_attestation(log: &Log, attestation: Attestation) -> Result<(), ApiError> {
-    if attestation.bytes.len() as u64 > log.attestation_bytes() {
-        return Ok(());
-    }
     let path = attestation_path(&attestation.sha256)?;
     let kept = async {
         log.store().create(&path, attestation.bytes.into()).await?;

@@ -12,20 +12,16 @@ use http_body_util::BodyExt;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tegula_server::error_response;
 
 /// What is read of an event.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
     raw_path: String,
-    #[serde(default)]
-    raw_query_string: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
+    raw_query_string: Option<String>,
+    headers: Option<BTreeMap<String, String>>,
     body: Option<String>,
-    #[serde(default)]
-    is_base64_encoded: bool,
+    is_base64_encoded: Option<bool>,
     request_context: Context,
 }
 
@@ -56,23 +52,26 @@ pub(crate) fn request(event: Value) -> Result<Request<Body>, String> {
     let Context { http, authorizer } = event.request_context;
     let method = Method::from_bytes(http.method.as_bytes())
         .map_err(|_refused| format!("{:?} is not a method", excerpt(&http.method)))?;
-    let asked = match event.raw_query_string.as_str() {
-        "" => event.raw_path,
+    let asked = match event.raw_query_string.as_deref().unwrap_or_default() {
+        "" => event.raw_path.clone(),
         query => format!("{}?{query}", event.raw_path),
     };
+    // Of what is none, `http` takes the begin.
     let uri = asked.parse::<PathAndQuery>().ok();
     let uri = uri
-        .filter(|_| asked.starts_with('/'))
+        .filter(|uri| {
+            asked.starts_with('/') && uri.path() == event.raw_path && uri.as_str() == asked
+        })
         .ok_or_else(|| format!("{:?} is not a path with a query", excerpt(&asked)))?;
     let body = event.body.unwrap_or_default();
-    let body = match event.is_base64_encoded {
+    let body = match event.is_base64_encoded.unwrap_or_default() {
         true => STANDARD
             .decode(body)
             .map_err(|error| format!("the body is not base64: {error}"))?,
         false => body.into_bytes(),
     };
     let mut headers = HeaderMap::new();
-    for (name, value) in event.headers {
+    for (name, value) in event.headers.unwrap_or_default() {
         let pair = HeaderName::try_from(&name).ok().zip(value.try_into().ok());
         let (name, value) = pair.ok_or_else(|| format!("{:?} is no header", excerpt(&name)))?;
         headers.insert(name, value);
@@ -108,9 +107,8 @@ impl Answer {
         match body.collect().await {
             Ok(body) => Self::new(head.status, &head.headers, body.to_bytes().into()),
             Err(error) => {
-                let message = format!("the answer could not be read: {error}");
-                let failed = error_response(StatusCode::BAD_GATEWAY, &message);
-                Self::new(failed.status(), failed.headers(), message.into_bytes())
+                let message = format!("the answer could not be read: {error}\n");
+                Self::new(StatusCode::BAD_GATEWAY, &HeaderMap::new(), message.into())
             }
         }
     }
@@ -176,6 +174,26 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_an_event_has_none_of_may_be_null_or_missing() {
+        let mut given = event("HEAD", "/checkpoint", "");
+        for name in ["rawQueryString", "headers", "body", "isBase64Encoded"] {
+            given[name] = Value::Null;
+        }
+        let least =
+            json!({"rawPath": "/checkpoint", "requestContext": {"http": {"method": "HEAD"}}});
+        for given in [given, least] {
+            let request = request(given).unwrap();
+            assert_eq!(
+                (request.method(), request.uri().path()),
+                (&Method::HEAD, "/checkpoint")
+            );
+            assert!(request.headers().is_empty());
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.is_empty());
+        }
+    }
+
     #[test]
     fn it_is_signed_where_the_api_says_so() {
         let mut given = event("POST", "/add", "");
@@ -208,6 +226,9 @@ mod tests {
             (event("GET", "", "a"), "\"?a\" is not a path"),
             (event("GET", "//\u{0}", ""), "\"//\\0\" is not a path"),
             (event("GET", "/a b", ""), "\"/a b\" is not a path"),
+            (event("GET", "/a#b", "c"), "\"/a#b?c\" is not a path"),
+            (event("GET", "/a?b", "c"), "\"/a?b?c\" is not a path"),
+            (event("GET", "/a", "b#c"), "\"/a?b#c\" is not a path"),
             (header("a b", ""), "\"a b\" is no header"),
             (header("a", "b\nc"), "\"a\" is no header"),
         ] {
@@ -232,13 +253,14 @@ mod tests {
             let answer = Response::builder()
                 .status(201)
                 .header("content-type", kind)
-                .header("x-log-index", "7")
+                .header("vary", "a")
+                .header("vary", "b")
                 .body(Body::from(body))
                 .unwrap();
             let answer = serde_json::to_value(Answer::of(answer).await).unwrap();
             assert_eq!(json!([answer["body"], answer["isBase64Encoded"]]), expected);
             assert_eq!(answer["statusCode"], 201);
-            let headers = json!({"content-type": kind, "x-log-index": "7"});
+            let headers = json!({"content-type": kind, "vary": "a, b"});
             assert_eq!(answer["headers"], headers);
         }
     }

@@ -91,7 +91,7 @@ async fn an_upload_has_its_proof() {
     );
 }
 
-/// Each of these would end the library's process.
+/// What no client of the API sends.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by tests/functions/run, with the binaries"]
 async fn strange_events_are_answered() {

@@ -10,6 +10,9 @@ pub(crate) type Bottom = Memory;
 /// Whether what was not synced can be lost.
 pub(crate) const POWER_IS_CUT: bool = true;
 
+/// Whether slots are cut to their headers instead of removed.
+pub(crate) const SLOTS_STAY: bool = false;
+
 /// Of so many seeds one is run.
 pub(crate) const EACH_OF: u64 = 1;
 

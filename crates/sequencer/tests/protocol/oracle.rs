@@ -10,7 +10,7 @@ use tegula_tlog::{
     empty_root, leaf_hash, node_hash, tiles_of, verify_inclusion,
 };
 
-use crate::bottom::{Bottom, peek};
+use crate::bottom::{Bottom, SLOTS_STAY, peek};
 
 /// Folds slots as they become durable, and keeps what was published, signed and acknowledged.
 #[derive(Debug)]
@@ -66,10 +66,13 @@ impl Oracle {
     /// I1 and I6: a slot is durable.
     pub(crate) fn slot(&mut self, start: u64, bytes: &Bytes) {
         if let Some(known) = self.slots.get(&start) {
-            // Where slots stay, what one held may go.
-            let is_cut =
-                || matches!(Slot::parse(start, bytes), Ok(slot) if slot.entries().is_none());
-            let same = known == bytes || known.starts_with(bytes) && is_cut();
+            // Where slots stay, what one held may go once a checkpoint covers it.
+            let is_cut = || {
+                let slot = Slot::parse(start, bytes).ok();
+                let slot = slot.filter(|slot| slot.entries().is_none());
+                slot.is_some_and(|slot| slot.header.new_size.get() <= self.published)
+            };
+            let same = known == bytes || SLOTS_STAY && known.starts_with(bytes) && is_cut();
             self.expect(same, || format!("I1: slot {start} was made twice"));
             return;
         }

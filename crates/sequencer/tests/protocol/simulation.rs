@@ -282,7 +282,7 @@ fn seeds() -> std::ops::Range<u64> {
     if let Some(seed) = number("TEGULA_SEED") {
         return seed..seed + 1;
     }
-    0..number("TEGULA_SEEDS").unwrap_or(200) / EACH_OF
+    0..number("TEGULA_SEEDS").unwrap_or(200).div_ceil(EACH_OF)
 }
 
 const MANNERS: [Others; 3] = [Others::Compete, Others::TakeAlong, Others::HandOver];

@@ -460,13 +460,14 @@ async fn a_foreign_store_keeps_the_contract() {
             Arc::new(store(&place)),
         ]
     };
-    let mut manner = Manner::default();
-    if std::env::var("TEGULA_TEST_S3_MANNER").as_deref() == Ok("seaweedfs") {
-        manner = Manner {
+    let manner = match std::env::var("TEGULA_TEST_S3_MANNER").as_deref() {
+        Err(_) => Manner::default(),
+        Ok("seaweedfs") => Manner {
             order: Order::Segments,
             contenders: 8,
-        };
-    }
+        },
+        Ok(other) => panic!("TEGULA_TEST_S3_MANNER is {other:?}, expected seaweedfs"),
+    };
     conformance::run_without_floor(&make, manner).await;
 
     made("race").await;

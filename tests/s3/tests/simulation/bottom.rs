@@ -24,6 +24,8 @@ pub(crate) struct Bottom {
 
 pub(crate) const POWER_IS_CUT: bool = false;
 
+pub(crate) const SLOTS_STAY: bool = true;
+
 /// Each request goes through the SDK.
 pub(crate) const EACH_OF: u64 = 10;
 
