@@ -158,6 +158,8 @@ def use(home, distribution, vkey):
     run(*log, "get", "--log-index", "4", home=home)
     run(*log, "fsck", home=home)
     run("--log", distribution.url, "--log-key", vkey, "fsck", home=home)
+    # As Rekor v2's clients read it.
+    run("--log", f"{distribution.url}/api/v2", "--log-key", vkey, "fsck", home=home)
     run(*log, "get", "--log-index", "6", code=3, home=home)
     assert distribution.counts["hit"] > 0, distribution.counts
     print(f"read through the rules: {distribution.counts}")
