@@ -8,7 +8,7 @@ use tegula_storage::{
     Condition, Created, Object, ObjectPath, Replaced, Root, SlotCreated, Store, StoreError, Version,
 };
 
-use crate::bottom::Bottom;
+use crate::bottom::{Bottom, store};
 use crate::oracle::Oracle;
 
 /// A store that is watched.
@@ -101,7 +101,7 @@ impl Store for Spy {
 
     async fn create_slot(&self, start: u64, bytes: Bytes) -> Result<SlotCreated, StoreError> {
         if self.broken == Some(Broken::SlotsAreOverwritten)
-            && self.memory.read_slot(start).await?.is_some()
+            && store(&self.memory).read_slot(start).await?.is_some()
         {
             self.memory.tamper_slot(start, Some(bytes.clone()));
             self.oracle.lock().unwrap().slot(start, &bytes);

@@ -17,7 +17,7 @@ use tegula_sequencer::{
 use tegula_storage::{Condition, Controller, Fate, Faulty, Operation, OperationKind, Store};
 use tegula_tlog::{Limits, LogDescription, SigningKey};
 
-use crate::bottom::Bottom;
+use crate::bottom::{self, Bottom};
 use crate::oracle::Oracle;
 use crate::spy::{Broken, Place, Spy};
 
@@ -95,7 +95,8 @@ impl World {
             },
             broken,
         };
-        let made = init(&world.memory, &world.config.signers, &description);
+        let store = bottom::store(&world.memory);
+        let made = init(store.as_ref(), &world.config.signers, &description);
         now_or_never(made).unwrap();
         world
     }
@@ -109,7 +110,7 @@ impl World {
             oracle: Arc::clone(&self.oracle),
             broken: self.broken,
         };
-        let effect = spy(Arc::new(self.memory.clone()), Place::Effect);
+        let effect = spy(bottom::store(&self.memory), Place::Effect);
         let faulty = Faulty::new(Arc::new(effect), controller);
         Arc::new(spy(Arc::new(faulty), Place::Intent))
     }
@@ -173,7 +174,7 @@ impl World {
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        self.memory.condition() == Condition::Clean
+        bottom::store(&self.memory).condition() == Condition::Clean
     }
 }
 
@@ -330,12 +331,14 @@ impl Future for Turns {
 
 /// Polls once; whether it is done.
 pub(crate) fn poll(task: &mut BoxFuture<'static, ()>) -> bool {
+    let _reach = bottom::reach();
     let mut context = Context::from_waker(Waker::noop());
     task.as_mut().poll(&mut context).is_ready()
 }
 
 /// The value of a future that, without faults, never waits for anybody else.
 pub(crate) fn now_or_never<T>(future: impl Future<Output = T>) -> T {
+    let _reach = bottom::reach();
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..100_000 {

@@ -1,19 +1,11 @@
 //! Buckets, asked within the process through the SDK.
 
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use tegula_s3_stand_in::StandIn;
-use tegula_storage::{
-    Condition, Created, Object, ObjectPath, Replaced, Root, S3, S3Keys, S3Options, SlotCreated,
-    Store, StoreError, Version,
-};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tegula_storage::{ObjectPath, S3, S3Keys, S3Options, Store};
+use tokio::runtime::{Builder, EnterGuard, Runtime};
 
 /// A store in two buckets.
 #[derive(Clone, Debug)]
@@ -73,118 +65,12 @@ impl Bottom {
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().unwrap());
 
-/// A future that is polled within the runtime's reach, whoever polls it.
-struct Within<'a, T> {
-    future: BoxFuture<'a, T>,
-    runtime: &'static Handle,
+/// What has to be at hand while a future is polled.
+pub(crate) fn reach() -> EnterGuard<'static> {
+    RUNTIME.enter()
 }
 
-impl<T> Future for Within<'_, T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let _reach = self.runtime.enter();
-        self.future.as_mut().poll(cx)
-    }
-}
-
-fn within<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Within<'a, T> {
-    Within {
-        future: future.boxed(),
-        runtime: RUNTIME.handle(),
-    }
-}
-
-#[async_trait]
-impl Store for Bottom {
-    async fn read(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
-        within(self.s3.read(path)).await
-    }
-
-    async fn create(&self, path: &ObjectPath, bytes: Bytes) -> Result<Created, StoreError> {
-        within(self.s3.create(path, bytes)).await
-    }
-
-    async fn replace(
-        &self,
-        path: &ObjectPath,
-        expected: Option<&Version>,
-        bytes: Bytes,
-    ) -> Result<Replaced, StoreError> {
-        within(self.s3.replace(path, expected, bytes)).await
-    }
-
-    async fn remove(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        within(self.s3.remove(path)).await
-    }
-
-    async fn list(
-        &self,
-        root: Root,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        within(self.s3.list(root, prefix, after, limit)).await
-    }
-
-    async fn create_slot(&self, start: u64, bytes: Bytes) -> Result<SlotCreated, StoreError> {
-        within(self.s3.create_slot(start, bytes)).await
-    }
-
-    async fn read_slot(&self, start: u64) -> Result<Option<Bytes>, StoreError> {
-        within(self.s3.read_slot(start)).await
-    }
-
-    async fn read_slot_head(
-        &self,
-        start: u64,
-        max_len: usize,
-    ) -> Result<Option<Bytes>, StoreError> {
-        within(self.s3.read_slot_head(start, max_len)).await
-    }
-
-    async fn slots(&self, from: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
-        within(self.s3.slots(from, limit)).await
-    }
-
-    async fn floor(&self) -> Result<u64, StoreError> {
-        within(self.s3.floor()).await
-    }
-
-    async fn raise_floor(&self, floor: u64) -> Result<(), StoreError> {
-        within(self.s3.raise_floor(floor)).await
-    }
-
-    fn keeps_slots(&self) -> bool {
-        self.s3.keeps_slots()
-    }
-
-    async fn cut_slot(&self, start: u64, len: usize) -> Result<(), StoreError> {
-        within(self.s3.cut_slot(start, len)).await
-    }
-
-    fn time_ms(&self) -> Option<u64> {
-        self.s3.time_ms()
-    }
-
-    async fn remove_slot(&self, start: u64) -> Result<(), StoreError> {
-        within(self.s3.remove_slot(start)).await
-    }
-
-    async fn sync(&self, paths: &[ObjectPath]) -> Result<(), StoreError> {
-        within(self.s3.sync(paths)).await
-    }
-
-    async fn rebuild(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), StoreError> {
-        within(self.s3.rebuild(path, bytes)).await
-    }
-
-    fn condition(&self) -> Condition {
-        self.s3.condition()
-    }
-
-    async fn recovered(&self) -> Result<(), StoreError> {
-        within(self.s3.recovered()).await
-    }
+/// The store, as processes have it.
+pub(crate) fn store(bottom: &Bottom) -> Arc<dyn Store> {
+    Arc::new(bottom.s3.clone())
 }
