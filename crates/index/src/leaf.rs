@@ -19,11 +19,21 @@ impl Record {
         u8::try_from(partitions.trailing_zeros()).unwrap_or(u8::MAX)
     }
 
-    pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
+    /// Its 40 bytes: the weight, and the root.
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..8].copy_from_slice(&self.weight.to_be_bytes());
         bytes[8..].copy_from_slice(&self.root.0);
         bytes
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) made. `None` for another number of bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (weight, root) = bytes.split_first_chunk()?;
+        Some(Self {
+            weight: u64::from_be_bytes(*weight),
+            root: Hash(root.try_into().ok()?),
+        })
     }
 
     pub(crate) const LEN: usize = 40;

@@ -43,7 +43,7 @@ pub use live::{BASE_LEAVES, Run, covered, live_runs};
 pub use lookup::{Answer, Lookup};
 pub use merge::{Merge, MergeError};
 pub use partition::MAX_PAGE_KEYS;
-pub use path::{IndexPath, IndexPathError};
+pub use path::{IndexPath, IndexPathError, origin};
 pub use postings::MAX_INLINE;
 pub use state::State;
 pub use tree::{RunTree, UNIT, UnitHashes};

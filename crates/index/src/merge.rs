@@ -103,9 +103,34 @@ impl Merge {
         })
     }
 
+    /// The weight of the run.
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+
     /// How many units the work has.
     pub fn units(&self) -> u64 {
         units(self.bits()).0
+    }
+
+    /// The partitions of the children that a pass over a unit reads, each once: to be fetched together. Of pages and lists is known
+    /// only when these are read. None for a unit that there is not.
+    pub fn partitions_read(&self, unit: u64) -> Vec<IndexPath> {
+        let (units, partitions) = units(self.bits());
+        let children = self.children.iter().filter(|_| unit < units);
+        let paths = children.flat_map(|(run, record)| {
+            let read = self.read_of(record, unit * partitions, partitions);
+            read.map(|q| IndexPath::Partition { run: *run, q })
+        });
+        paths.collect()
+    }
+
+    /// Which partitions of a child hold the keys of so many partitions of the parent, from the first of these on.
+    fn read_of(&self, child: &Record, first: u64, partitions: u64) -> std::ops::Range<u64> {
+        // A child has no more partitions than its parent.
+        let coarser = self.bits().saturating_sub(child.bits());
+        let last = first + partitions - 1;
+        first >> coarser..(last >> coarser) + 1
     }
 
     /// The first pass over a unit. `read` gives the objects of the children.
@@ -209,11 +234,8 @@ impl Merge {
         let first = unit * partitions;
         let mut streams = Vec::new();
         for (run, record) in self.children {
-            // A child has no more partitions than its parent.
-            let coarser = bits.saturating_sub(record.bits());
-            let from = first >> coarser;
-            let to = (first + partitions - 1) >> coarser;
-            let mut stream = Stream::new(run, record, from..to + 1);
+            let read_of = self.read_of(&record, first, partitions);
+            let mut stream = Stream::new(run, record, read_of);
             stream.advance(read)?;
             while stream.key().is_some_and(|key| key.prefix(bits) < first) {
                 stream.advance(read)?;

@@ -12,6 +12,11 @@ use crate::live::{Run, covered, live_runs};
 use crate::partition::MAX_PAGE_KEYS;
 use crate::postings::MAX_INLINE;
 
+/// The origin of the index log of the log with this origin.
+pub fn origin(log: &str) -> String {
+    format!("{log}/index/v1")
+}
+
 /// An object of the index.
 ///
 /// Partition 1234 of the run (7, 0) is `index/v1/run/7/000/x001/234`.

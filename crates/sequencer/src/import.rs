@@ -13,7 +13,7 @@ use tegula_tlog::{
 
 use crate::error::Error;
 use crate::init::description_path;
-use crate::integrate::write_objects;
+use crate::integrate::write_tiles;
 use crate::publish::checkpoint_path;
 use crate::rebuild::base_path;
 use crate::signers::Signers;
@@ -73,7 +73,7 @@ impl Import {
             .grow(&leaves)
             .map_err(|error| Error::Rejected(error.to_string()))?;
         let step = self.tip.step(edge, growth, leaves, &bytes, 0)?;
-        write_objects(self.store.as_ref(), self.env.as_ref(), step.objects).await?;
+        write_tiles(self.store.as_ref(), self.env.as_ref(), step.objects).await?;
         self.tip = step.tip;
         Ok(())
     }
@@ -101,7 +101,7 @@ impl Import {
         }
         // Before there is a checkpoint: what another import left would be in this log's way when it reaches that size.
         remove_foreign(store, size).await?;
-        write_objects(store, self.env.as_ref(), self.tip.partial_objects()).await?;
+        write_tiles(store, self.env.as_ref(), self.tip.partial_objects()).await?;
         if store.condition() != Condition::Clean {
             store.recovered().await?;
         }

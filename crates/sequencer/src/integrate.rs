@@ -67,20 +67,28 @@ impl Writer {
     }
 
     async fn write_objects(&self, tiles: Vec<(TilePath, Bytes)>) -> Result<(), Error> {
-        write_objects(self.store.as_ref(), self.env.as_ref(), tiles).await
+        write_tiles(self.store.as_ref(), self.env.as_ref(), tiles).await
     }
+}
+
+/// Writes tiles and bundles, as [`write_objects`] does.
+pub(crate) async fn write_tiles(
+    store: &dyn Store,
+    env: &dyn Env,
+    tiles: Vec<(TilePath, Bytes)>,
+) -> Result<(), Error> {
+    let tiles = tiles.into_iter();
+    let objects = tiles.map(|(path, bytes)| Ok((read::tile(&path)?, bytes)));
+    write_objects(store, env, objects.collect::<Result<_, Error>>()?).await
 }
 
 /// Writes objects, again where that is refused. When it returns all of them can be read.
 pub(crate) async fn write_objects(
     store: &dyn Store,
     env: &dyn Env,
-    tiles: Vec<(TilePath, Bytes)>,
+    objects: Vec<(ObjectPath, Bytes)>,
 ) -> Result<(), Error> {
-    let mut missing: Vec<(ObjectPath, Bytes)> = Vec::with_capacity(tiles.len());
-    for (path, bytes) in tiles {
-        missing.push((read::tile(&path)?, bytes));
-    }
+    let mut missing = objects;
     let mut last = String::new();
     for round in 0..MAX_ROUNDS {
         if round > 0 {

@@ -14,6 +14,7 @@
 //! | `answer` | proofs, verified before anybody sees them |
 //! | `lookup` | what is logged, by index or by leaf hash |
 //! | `tidy` | what may go, goes; what is there is checked |
+//! | `index` | the search index, made from what is published |
 //! | `import` | a new log of entries that have their places already |
 //! | `rebuild` | after an unclean stop: objects that a power cut tore, from the slots |
 //!
@@ -29,6 +30,7 @@ mod history;
 mod ids;
 mod import;
 mod inbox;
+mod index;
 mod init;
 mod integrate;
 mod lookup;
@@ -50,6 +52,7 @@ pub use env::{Env, RealEnv};
 pub use error::Error;
 pub use import::Import;
 pub use inbox::{ITEM_VERSION, Item, ItemError, ItemName, MAX_ITEM_BYTES};
+pub use index::{Extract, IndexOptions, IndexReport, Indexer};
 pub use init::init;
 pub use lookup::Logged;
 pub use pool::{Sequencer, Status};

@@ -164,7 +164,7 @@ pub(crate) fn missing(path: &TilePath) -> Error {
 }
 
 /// The first entries of a bundle, if they are these leaves.
-fn checked_tail(bundle: &[u8], leaves: &[Hash]) -> Option<BundleTail> {
+pub(crate) fn checked_tail(bundle: &[u8], leaves: &[Hash]) -> Option<BundleTail> {
     let entries = parse_bundle(bundle, leaves.len())
         .or_else(|_| parse_bundle(bundle, 256))
         .ok()?;

@@ -8,6 +8,7 @@ mod sound;
 
 use crate::error::Error;
 use crate::import::put;
+use crate::index::forget_unpublished;
 use crate::init::description_path;
 use crate::publish::checkpoint_path;
 use crate::recover::slot_ending_at;
@@ -31,6 +32,8 @@ pub struct RebuildReport {
     pub missing: u64,
     /// Objects that differed.
     pub torn: u64,
+    /// Objects of the search index that were removed, to be made again: nothing that is published refers to them.
+    pub index_forgotten: u64,
     /// Slots that are damaged, though the entries of this one and of those after it are sound up to the published size.
     pub damaged: Vec<String>,
 }
@@ -66,6 +69,10 @@ pub async fn rebuild(
         to: published.size.get(),
         ..RebuildReport::default()
     };
+    if !store.keeps_slots() {
+        let index = config.signers.of_index()?;
+        report.index_forgotten = forget_unpublished(store, index.verifiers()).await?;
+    }
     let Some(from) = from else {
         return Ok(report);
     };

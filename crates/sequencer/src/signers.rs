@@ -60,6 +60,15 @@ impl Signers {
         self.verifiers.first().ok_or_else(none)
     }
 
+    /// The log's first key as the key of its index log, which is named `<origin>/index/v1`. A checkpoint says of which origin it is, so
+    /// that none of one log is one of the other.
+    pub(crate) fn of_index(&self) -> Result<Self, Error> {
+        let verifier = index_key(self.first()?)?;
+        let keys = self.keys.iter().take(1).cloned().collect();
+        let verifiers = vec![verifier];
+        Ok(Self { keys, verifiers })
+    }
+
     /// Signs a tree head with all keys. Only for what is durably ordered.
     pub(crate) async fn checkpoint(&self, size: TreeSize, root: Hash) -> Result<Bytes, Error> {
         let malformed =
@@ -86,6 +95,14 @@ impl Signers {
         }
         Ok(Bytes::from(note.to_bytes()))
     }
+}
+
+/// The key of a log's index log.
+fn index_key(log_key: &VerifierKey) -> Result<VerifierKey, Error> {
+    let name = tegula_index::origin(log_key.name());
+    log_key
+        .named(&name)
+        .map_err(|error| Error::Rejected(error.to_string()))
 }
 
 impl<K: Signer + 'static> From<Vec<K>> for Signers {

@@ -140,7 +140,7 @@ impl BundleTail {
     }
 
     /// Appends entries from index `start` on; the bundles that this completes.
-    fn extend(
+    pub(crate) fn extend(
         &mut self,
         start: TreeSize,
         entries: &[&[u8]],
@@ -158,7 +158,7 @@ impl BundleTail {
     }
 
     /// The partial bundle of a tree of this size, if it has one.
-    fn partial(&self, size: TreeSize) -> Option<(TilePath, Bytes)> {
+    pub(crate) fn partial(&self, size: TreeSize) -> Option<(TilePath, Bytes)> {
         let width = u16::try_from(size.get() % 256).ok()?;
         let path = TilePath::entries(size.get() / 256, width)?;
         Some((path, Bytes::copy_from_slice(&self.0)))

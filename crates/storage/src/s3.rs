@@ -782,7 +782,9 @@ fn headers(key: &str) -> (&'static str, Option<&'static str>) {
     match key.rsplit('/').next() {
         Some("checkpoint") => ("text/plain; charset=utf-8", Some("public, max-age=1")),
         Some("log.json") => ("application/json", Some("public, max-age=60")),
-        _ if key.contains("tile/") => (OCTETS, Some("public, max-age=31536000, immutable")),
+        _ if key.contains("tile/") || key.contains("index/v1/") => {
+            (OCTETS, Some("public, max-age=31536000, immutable"))
+        }
         _ => (OCTETS, None),
     }
 }

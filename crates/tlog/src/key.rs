@@ -71,6 +71,19 @@ impl VerifierKey {
         &self.name
     }
 
+    /// The same key under another name.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Name`].
+    pub fn named(&self, name: &str) -> Result<Self, KeyError> {
+        check_name(name)?;
+        Ok(Self {
+            name: name.to_owned(),
+            key: self.key.clone(),
+        })
+    }
+
     /// What it signs.
     pub fn kind(&self) -> KeyKind {
         match self.key {

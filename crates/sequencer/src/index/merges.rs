@@ -1,0 +1,303 @@
+//! Runs from four: small ones at once, large ones in units that are done ahead of time, by whoever has time for it.
+//!
+//! A large run may be made for as long as it is not live. `index-work/v1/<level>/<n>/h/<unit>` has the hashes of a unit after the first
+//! pass, `done/<unit>` is there when its objects are, and `made` has the run's record when all are. They are private, and may be removed at
+//! any time: then the work is done again, and comes to the same.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tegula_index::{BuildError, Merge, MergeError, Record, Run, RunTree, UnitHashes};
+use tegula_storage::{Created, ObjectPath, Root};
+use tegula_tlog::{Hash, TreeSize};
+
+use super::pass::Stopped;
+use super::{IndexOptions, IndexReport, Indexer, MAX_SMALL_LEVEL, Unsynced, made, unavailable};
+use crate::error::Error;
+
+impl Indexer {
+    /// Makes a run at once; its children are live, or were made just now.
+    pub(super) async fn merge_now(&mut self, run: Run) -> Result<Record, Error> {
+        let merge = self.merge_of(run)?;
+        let mut hashes = Vec::new();
+        for unit in 0..merge.units() {
+            hashes.push(self.hash_unit(&merge, unit).await?);
+        }
+        let roots: Vec<_> = hashes
+            .iter()
+            .map(UnitHashes::root)
+            .collect::<Result<_, _>>()
+            .map_err(|error| unavailable(error.to_string()))?;
+        let tree = Arc::new(made(merge.tree(&roots))?);
+        for (unit, hashes) in (0..).zip(hashes) {
+            self.write_unit(&merge, unit, hashes, &tree).await?;
+        }
+        Ok(tree.record())
+    }
+
+    /// Makes a large run, or finds that it was made. `None` if there is not the time.
+    pub(super) async fn merge_large(
+        &mut self,
+        run: Run,
+        options: &IndexOptions,
+        report: &mut IndexReport,
+    ) -> Result<Option<Record>, Error> {
+        let record = self.work_on(run, options, report).await?;
+        report.merged += u64::from(record.is_some());
+        Ok(record)
+    }
+
+    /// Works on the runs that are not live yet and can be made.
+    pub(super) async fn work_ahead(
+        &mut self,
+        options: &IndexOptions,
+        report: &mut IndexReport,
+    ) -> Result<(), Error> {
+        for run in self.coming()? {
+            if self.is_late(options) || self.work_on(run, options, report).await?.is_none() {
+                report.unfinished += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs whose children are all live, in the order in which they will be needed.
+    fn coming(&self) -> Result<Vec<Run>, Error> {
+        let records = &self.known()?.records;
+        let mut coming: Vec<Run> = Vec::new();
+        for run in records
+            .keys()
+            .filter(|run| run.level() >= MAX_SMALL_LEVEL && run.n() % 4 == 3)
+        {
+            let Some(parent) = Run::new(run.level() + 1, run.n() / 4) else {
+                continue;
+            };
+            let children = parent.children().into_iter().flatten();
+            let mut children = children.map(|child| records.contains_key(&child));
+            if children.all(|is_live| is_live) {
+                coming.push(parent);
+            }
+        }
+        coming.sort_unstable_by_key(Run::live_from);
+        Ok(coming)
+    }
+
+    /// Both passes over all units that nobody has done.
+    async fn work_on(
+        &mut self,
+        run: Run,
+        options: &IndexOptions,
+        report: &mut IndexReport,
+    ) -> Result<Option<Record>, Error> {
+        let merge = self.merge_of(run)?;
+        let work = Work { run };
+        if let Some(bytes) = self.recall(&work.made()?).await? {
+            // Whoever made it may not have synced it.
+            self.unsynced = Unsynced::All;
+            return match Record::from_bytes(&bytes) {
+                Some(record) if record.weight == merge.weight() => Ok(Some(record)),
+                _ => Err(unavailable(format!(
+                    "the record of the run {run} among the private objects is damaged: remove it"
+                ))),
+            };
+        }
+        let begun = self.done(&work, HASHED).await?;
+        for unit in self.in_some_order(merge.units()) {
+            if begun.binary_search(&unit).is_ok() {
+                continue;
+            }
+            if self.is_late(options) {
+                return Ok(None);
+            }
+            let hashes = self.hash_unit(&merge, unit).await?;
+            self.note(&work.unit(HASHED, unit)?, hashes.to_bytes())
+                .await?;
+            report.units += 1;
+        }
+        let mut roots = Vec::new();
+        for unit in 0..merge.units() {
+            let root = self.hashes(&work, unit).await?.root();
+            roots.push(root.map_err(|error| unavailable(error.to_string()))?);
+        }
+        let tree = Arc::new(tree(&merge, &roots)?);
+        let done = self.done(&work, DONE).await?;
+        if !done.is_empty() {
+            self.unsynced = Unsynced::All;
+        }
+        for unit in self.in_some_order(merge.units()) {
+            if done.binary_search(&unit).is_ok() {
+                continue;
+            }
+            if self.is_late(options) {
+                return Ok(None);
+            }
+            let hashes = self.hashes(&work, unit).await?;
+            if let Err(error) = self.write_unit(&merge, unit, hashes, &tree).await {
+                // The hashes of the first pass may be what is wrong: the next one makes them again.
+                self.store.remove(&work.unit(HASHED, unit)?).await?;
+                return Err(error);
+            }
+            self.note(&work.unit(DONE, unit)?, Vec::new()).await?;
+            report.units += 1;
+        }
+        let record = tree.record();
+        self.note(&work.made()?, record.to_bytes().to_vec()).await?;
+        Ok(Some(record))
+    }
+
+    fn merge_of(&self, run: Run) -> Result<Merge, Error> {
+        let records = &self.known()?.records;
+        let missing = || {
+            unavailable(format!(
+                "the run {run} cannot be made: a run that it is made of is not live"
+            ))
+        };
+        let [a, b, c, d] = run.children().ok_or_else(missing)?;
+        let record = |run| records.get(&run).copied().ok_or_else(missing);
+        let children = [record(a)?, record(b)?, record(c)?, record(d)?];
+        Merge::new(run, children).ok_or_else(missing)
+    }
+
+    async fn hash_unit(&mut self, merge: &Merge, unit: u64) -> Result<UnitHashes, Error> {
+        let first = merge.partitions_read(unit);
+        let merge = merge.clone();
+        let pass =
+            move |hands: &mut super::pass::Hands| merge.hash_unit(unit, |path| hands.read(path));
+        self.pass(first, pass).await?.map_err(not_done)
+    }
+
+    async fn write_unit(
+        &mut self,
+        merge: &Merge,
+        unit: u64,
+        hashes: UnitHashes,
+        tree: &Arc<RunTree>,
+    ) -> Result<(), Error> {
+        let first = merge.partitions_read(unit);
+        let (merge, tree) = (merge.clone(), Arc::clone(tree));
+        let pass = move |hands: &mut super::pass::Hands| {
+            let hands = std::cell::RefCell::new(hands);
+            let read = |path| hands.borrow_mut().read(path);
+            let write = |path, bytes| hands.borrow_mut().write(path, bytes);
+            merge.write_unit(unit, &hashes, &tree, read, write)
+        };
+        self.pass(first, pass).await?.map_err(not_done)
+    }
+
+    /// The units that somebody has noted as done, ascending.
+    async fn done(&self, work: &Work, what: &str) -> Result<Vec<u64>, Error> {
+        let prefix = work.prefix(what);
+        let mut units = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self
+                .store
+                .list(Root::Private, &prefix, after.as_deref(), PAGE)
+                .await?;
+            let Some(last) = page.last().cloned() else {
+                break;
+            };
+            let names = page.iter().filter_map(|path| path.strip_prefix(&prefix));
+            units.extend(names.filter_map(|name| name.parse::<u64>().ok()));
+            after = Some(last);
+        }
+        units.sort_unstable();
+        Ok(units)
+    }
+
+    async fn hashes(&self, work: &Work, unit: u64) -> Result<UnitHashes, Error> {
+        let path = work.unit(HASHED, unit)?;
+        let bytes = self.recall(&path).await?;
+        let bytes = bytes.ok_or_else(|| unavailable(format!("{} is gone", path.as_str())))?;
+        let hashes = UnitHashes::from_bytes(&bytes);
+        hashes.ok_or_else(|| unavailable(format!("{} is damaged: remove it", path.as_str())))
+    }
+
+    async fn recall(&self, path: &ObjectPath) -> Result<Option<Bytes>, Error> {
+        Ok(self.store.read(path).await?.map(|object| object.bytes))
+    }
+
+    /// Keeps a note of what was done; another's is as good.
+    async fn note(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<(), Error> {
+        match self.store.create(path, bytes.into()).await? {
+            Created::Created | Created::Exists => Ok(()),
+        }
+    }
+
+    /// All units, each builder beginning elsewhere: so they share the work.
+    fn in_some_order(&self, units: u64) -> impl Iterator<Item = u64> + use<> {
+        let random = self.env.random().first_chunk().copied();
+        let begin = random.map_or(0, u64::from_be_bytes) % units.max(1);
+        (begin..units).chain(0..begin)
+    }
+
+    /// Removes the notes of merges whose runs are live in the published index.
+    pub(super) async fn clean_up(&mut self, size: TreeSize) -> Result<(), Error> {
+        let live = |run: &&Run| {
+            run.level() > MAX_SMALL_LEVEL && run.live_from() + CLEANED_FOR >= size.get()
+        };
+        let runs: Vec<_> = self.known()?.records.keys().filter(live).copied().collect();
+        for run in runs {
+            let work = Work { run };
+            let listed = self
+                .store
+                .list(Root::Private, &work.prefix(""), None, PAGE)
+                .await?;
+            for path in listed {
+                let path =
+                    ObjectPath::private(path).map_err(|error| unavailable(error.to_string()))?;
+                self.store.remove(&path).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The private objects of the merge of one run.
+struct Work {
+    run: Run,
+}
+
+impl Work {
+    fn prefix(&self, what: &str) -> String {
+        let (level, n) = (self.run.level(), self.run.n());
+        let slash = if what.is_empty() { "" } else { "/" };
+        format!("{WORK}{level}/{n}/{what}{slash}")
+    }
+
+    fn unit(&self, what: &str, unit: u64) -> Result<ObjectPath, Error> {
+        private(format!("{}{unit}", self.prefix(what)))
+    }
+
+    fn made(&self) -> Result<ObjectPath, Error> {
+        private(format!("{}made", self.prefix("")))
+    }
+}
+
+fn private(path: String) -> Result<ObjectPath, Error> {
+    ObjectPath::private(path).map_err(|error| unavailable(error.to_string()))
+}
+
+fn tree(merge: &Merge, roots: &[Hash]) -> Result<RunTree, Error> {
+    merge
+        .tree(roots)
+        .map_err(|error: BuildError| unavailable(error.to_string()))
+}
+
+fn not_done(error: MergeError<Stopped>) -> Error {
+    match error {
+        MergeError::Child(error) => made::<(), _>(Err(error))
+            .err()
+            .unwrap_or_else(crate::writer::cold),
+        error => unavailable(error.to_string()),
+    }
+}
+
+/// Where the notes are, among the private objects.
+pub(super) const WORK: &str = "index-work/v1/";
+const HASHED: &str = "h";
+const DONE: &str = "done";
+/// Names that are listed together.
+const PAGE: usize = 1_000;
+/// Index sizes for which notes of a merge are looked for after its run is live.
+const CLEANED_FOR: u64 = 16;
