@@ -3,6 +3,10 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+use tegula_tlog::Hash;
+
+/// The domain of leaf hashes, which every entry has one of.
+pub const LEAF_DOMAIN: u8 = 1;
 
 /// A value in a domain, hashed: 15 bytes of SHA-256, then the domain.
 ///
@@ -21,6 +25,11 @@ impl Key {
         let mut key = [domain; 16];
         key[..15].copy_from_slice(&hash[..15]);
         Self(key)
+    }
+
+    /// The key of the entry with this leaf hash: of its 64 lower-case hexadecimal digits in [`LEAF_DOMAIN`].
+    pub fn leaf(hash: &Hash) -> Self {
+        Self::new(LEAF_DOMAIN, hash.to_string().as_bytes())
     }
 
     /// The domain of its value.
@@ -54,6 +63,14 @@ mod tests {
         assert_eq!(key.prefix(1), 1);
         assert_eq!(key.prefix(12), 0xabc);
         assert_eq!(key.prefix(64), 0xabcd_0000_0000_0001);
+    }
+
+    #[test]
+    fn of_a_leaf() {
+        let digits = "ab".repeat(32);
+        let key = Key::leaf(&Hash([0xab; 32]));
+        assert_eq!(key, Key::new(1, digits.as_bytes()));
+        assert_eq!(key.domain(), LEAF_DOMAIN);
     }
 
     #[test]

@@ -18,9 +18,11 @@
 //! | `merge` | a run from four |
 //! | `leaf`, `state` | what the index log says of an index |
 //! | `lookup` | what to read, and what it proves |
+//! | `filter` | which leaf keys a part of a run may hold, for whoever writes |
 
 mod build;
 mod error;
+mod filter;
 mod key;
 mod leaf;
 mod list;
@@ -36,7 +38,8 @@ mod varint;
 
 pub use build::{BuildError, Built, build};
 pub use error::IndexError;
-pub use key::Key;
+pub use filter::{Filter, FilterError, MAX_SHARD, Shard};
+pub use key::{Key, LEAF_DOMAIN};
 pub use leaf::{IndexLeaf, Record};
 pub use list::{List, MAX_LIST_PAGE};
 pub use live::{BASE_LEAVES, Run, covered, live_runs};

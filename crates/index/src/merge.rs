@@ -8,7 +8,8 @@ use tegula_tlog::{Hash, LeafIndex, ProofError, TreeFull, TreeSize, verify_inclus
 
 use crate::build::BuildError;
 use crate::error::IndexError;
-use crate::key::Key;
+use crate::filter::{Filter, FilterError};
+use crate::key::{Key, LEAF_DOMAIN};
 use crate::leaf::Record;
 use crate::list::{List, ListPages};
 use crate::live::Run;
@@ -83,6 +84,16 @@ pub enum MergeError<E> {
     /// More hashes than a tree can have.
     #[error(transparent)]
     Tree(TreeFull),
+    /// All of the unit is written, and there is no filter of it.
+    #[error("the unit {unit} of the run {run}: {source}")]
+    Filter {
+        /// The run.
+        run: Run,
+        /// The unit.
+        unit: u64,
+        /// Why not.
+        source: FilterError,
+    },
 }
 
 impl Merge {
@@ -144,7 +155,7 @@ impl Merge {
         mut read: impl FnMut(IndexPath) -> Result<Vec<u8>, E>,
     ) -> Result<UnitHashes, MergeError<E>> {
         let mut hashes = Vec::new();
-        self.each(unit, &mut read, &mut Out(None), &mut |_, draft, _| {
+        self.each(unit, &mut read, &mut Out::nowhere(), &mut |_, draft, _| {
             hashes.push(draft.hash());
             Ok(())
         })?;
@@ -168,6 +179,7 @@ impl Merge {
     }
 
     /// The second pass over a unit: `write` takes the objects of the run. A partition comes after its pages and lists, so that where it is they are.
+    /// What it returns is the filter of the unit's leaf keys, so that nobody has to read the partitions again for it.
     ///
     /// # Errors
     ///
@@ -179,7 +191,7 @@ impl Merge {
         tree: &RunTree,
         mut read: impl FnMut(IndexPath) -> Result<Vec<u8>, E>,
         mut write: impl FnMut(IndexPath, Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), MergeError<E>> {
+    ) -> Result<Filter, MergeError<E>> {
         let (_, partitions) = units(self.bits());
         if hashes.0.len() as u64 != partitions {
             return Err(MergeError::Hashes {
@@ -215,7 +227,9 @@ impl Merge {
             let siblings = [siblings.unwrap_or_default(), above.clone()].concat();
             out.put(path, draft.bytes(&siblings))
         };
-        self.each(unit, &mut read, &mut Out(Some(&mut write)), &mut each)
+        let mut out = Out::to(&mut write);
+        self.each(unit, &mut read, &mut out, &mut each)?;
+        Filter::new(&out.leaves).map_err(|source| MergeError::Filter { run, unit, source })
     }
 
     /// Makes the partitions of a unit, one after the other.
@@ -255,6 +269,7 @@ impl Merge {
                         stream.advance(read)?;
                     }
                 }
+                out.saw(key);
                 let postings = self.join(key, &parts, read, out)?;
                 if let Some((path, page)) = writer.push(&key, &postings) {
                     out.put(path, page)?;
@@ -322,16 +337,39 @@ type Read<'f, E> = &'f mut dyn FnMut(IndexPath) -> Result<Vec<u8>, E>;
 type Each<'f, E> = &'f mut dyn FnMut(u64, Draft, &mut Out<'_, E>) -> Result<(), MergeError<E>>;
 type Put<'f, E> = &'f mut dyn FnMut(IndexPath, Vec<u8>) -> Result<(), E>;
 
-/// Where objects go: nowhere in the first pass.
-struct Out<'f, E>(Option<Put<'f, E>>);
+/// Where objects go, nowhere in the first pass; and the leaf keys of the second.
+struct Out<'f, E> {
+    write: Option<Put<'f, E>>,
+    leaves: Vec<Key>,
+}
 
-impl<E> Out<'_, E> {
+impl<'f, E> Out<'f, E> {
+    fn nowhere() -> Self {
+        Self {
+            write: None,
+            leaves: Vec::new(),
+        }
+    }
+
+    fn to(write: Put<'f, E>) -> Self {
+        Self {
+            write: Some(write),
+            leaves: Vec::new(),
+        }
+    }
+
     fn is_wanted(&self) -> bool {
-        self.0.is_some()
+        self.write.is_some()
+    }
+
+    fn saw(&mut self, key: Key) {
+        if self.is_wanted() && key.domain() == LEAF_DOMAIN {
+            self.leaves.push(key);
+        }
     }
 
     fn put(&mut self, path: IndexPath, bytes: Vec<u8>) -> Result<(), MergeError<E>> {
-        let Some(write) = &mut self.0 else {
+        let Some(write) = &mut self.write else {
             return Ok(());
         };
         write(path, bytes).map_err(MergeError::Caller)

@@ -13,8 +13,8 @@ use std::convert::Infallible;
 
 use proptest::prelude::*;
 use tegula_index::{
-    Answer, BASE_LEAVES, Built, IndexError, IndexLeaf, IndexPath, Key, List, Lookup, Merge,
-    MergeError, Record, Run, State, UnitHashes, build, covered, live_runs,
+    Answer, BASE_LEAVES, Built, Filter, IndexError, IndexLeaf, IndexPath, Key, List, Lookup, Merge,
+    MergeError, Record, Run, Shard, State, UnitHashes, build, covered, live_runs,
 };
 use tegula_tlog::{Edge, Hash, LeafIndex, TreeSize, leaf_hash};
 
@@ -732,6 +732,47 @@ fn a_list_whose_pages_overlap_is_not_merged() {
             key(1)
         )
     );
+}
+
+#[test]
+fn a_merge_leaves_the_filters_of_its_leaf_keys() {
+    // A leaf key in each entry, and so many others that there are two units.
+    let own = |leaf: u64| Key::leaf(&leaf_hash(&leaf.to_be_bytes()));
+    let leaf = |leaf: u64| {
+        let others = (0..200).map(|n| key(leaf * 200 + n));
+        others.chain([own(leaf)]).collect()
+    };
+    let keys: Vec<Vec<Key>> = (0..1024).map(leaf).collect();
+    let run = Run::new(1, 0).unwrap();
+    let mut objects = Objects::new();
+    let children = run.children().unwrap().map(|child| {
+        let start = child.start() as usize;
+        let built = build(child, &keys[start..start + 256]).unwrap();
+        objects.extend(built.objects);
+        built.record
+    });
+    let merge = Merge::new(run, children).unwrap();
+    let read = |path: IndexPath| Ok::<_, Infallible>(objects[&path].clone());
+    let units = [0, 1].map(|unit| merge.hash_unit(unit, read).unwrap());
+    let roots = [0, 1].map(|unit: usize| units[unit].root().unwrap());
+    let tree = merge.tree(&roots).unwrap();
+    let filters = [0, 1].map(|unit| {
+        let write = |_, _| Ok(());
+        let hashes = &units[unit as usize];
+        merge.write_unit(unit, hashes, &tree, read, write).unwrap()
+    });
+    assert_eq!(filters[0].len() + filters[1].len(), 1024);
+    // Kept one by one, and then together.
+    let kept = filters.map(|filter| Filter::from_bytes(&filter.to_bytes()).unwrap());
+    let bits = tree.record().bits();
+    let shard = Shard::new(0, bits, kept.to_vec()).unwrap();
+    assert_eq!((bits, shard.partitions()), (7, 0..128));
+    assert!((0..1024).all(|leaf| shard.may_hold(&own(leaf))));
+    let strangers = (1024..11_024).filter(|leaf| shard.may_hold(&own(*leaf)));
+    assert!(strangers.count() < 100);
+    // Of the others none are in it but by chance.
+    let others = (0..10_000).filter(|number| shard.may_hold(&key(*number)));
+    assert!(others.count() < 100);
 }
 
 #[test]

@@ -29,6 +29,15 @@ fn memory_does_not_grow_with_the_run() {
     println!("{whole} bytes of partitions, {peak} allocated");
     assert!(whole > 3_500_000 && peak < 512 << 10, "{whole}, {peak}");
 
+    // The same, and every third is a leaf key: 34,000 in each of the two filters.
+    let spread = |leaf: usize| {
+        let key = |n: usize| Key::new(if n.is_multiple_of(3) { 1 } else { 5 }, &n.to_be_bytes());
+        (0..200).map(|n| key(leaf * 200 + n)).collect()
+    };
+    let (whole, peak) = merged(Run::new(1, 0).unwrap(), spread);
+    println!("{whole} bytes of partitions and two filters, {peak} allocated");
+    assert!(whole > 3_500_000 && peak < 3 << 20, "{whole}, {peak}");
+
     // One key in all of 262,144 leaves: as numbers in memory, 2 MiB.
     let (whole, peak) = merged(Run::new(5, 0).unwrap(), |_| vec![key(0)]);
     println!("{whole} bytes of a list, {peak} allocated");
