@@ -220,20 +220,20 @@ impl Merge {
             }
             streams.push(stream);
         }
+        let mut parts = Vec::new();
         for place in 0..partitions {
             let q = first + place;
             let mut writer = Writer::new(self.run, bits, q);
             while let Some(key) = streams.iter().filter_map(Stream::key).min()
                 && key.prefix(bits) == q
             {
-                let mut parts = Vec::new();
                 for stream in &mut streams {
                     if let Some((_, postings)) = stream.head.take_if(|(at, _)| *at == key) {
                         parts.push((stream.run, postings));
                         stream.advance(read)?;
                     }
                 }
-                let postings = self.join(key, &parts, read, out)?;
+                let postings = self.join(key, &mut parts, read, out)?;
                 if let Some((path, page)) = writer.push(&key, &postings) {
                     out.put(path, page)?;
                 }
@@ -247,23 +247,32 @@ impl Merge {
         Ok(())
     }
 
-    /// The postings of a key in several children, as the parent has them.
+    /// The postings of a key in several children, as the parent has them. No part is left.
     fn join<E>(
         &self,
         key: Key,
-        parts: &[(Run, Postings)],
+        parts: &mut Vec<(Run, Postings)>,
         read: Read<'_, E>,
         out: &mut Out<'_, E>,
     ) -> Result<Postings, MergeError<E>> {
         let run = self.run;
         let count = parts.iter().map(|(_, postings)| postings.count()).sum();
         if count <= MAX_INLINE {
-            let mut feed = Feed::new(run, key, parts);
-            let mut indexes = Vec::new();
-            while let Some(index) = feed.next(read)? {
-                indexes.push(index);
+            // None of them is a list: that alone would be more.
+            let mut joined = Vec::new();
+            for (child, postings) in parts.drain(..) {
+                let Postings::Inline(mut indexes) = postings else {
+                    continue;
+                };
+                let offset = child.start() - run.start();
+                indexes.iter_mut().for_each(|index| *index += offset);
+                if joined.is_empty() {
+                    joined = indexes;
+                } else {
+                    joined.append(&mut indexes);
+                }
             }
-            return Ok(Postings::Inline(indexes));
+            return Ok(Postings::Inline(joined));
         }
         let mut feed = Feed::new(run, key, parts);
         let mut pages = ListPages::new(run, key, count, || feed.next(read));
@@ -281,6 +290,7 @@ impl Merge {
                 out.put(IndexPath::List { run, key, page }, bytes)?;
             }
         }
+        parts.clear();
         let root = tree.root();
         Ok(Postings::List { count, root })
     }

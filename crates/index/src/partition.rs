@@ -130,7 +130,7 @@ impl Partition {
         reader.field("page", found, page)?;
         let keys = Keys::check(&scope, count, reader.rest)?;
         let (mut entries, mut last) = (Entries::new(count), None);
-        while let Some((key, _)) = entries.next(&keys.body, &scope)? {
+        while let Some(key) = entries.skip(&keys.body, &scope)? {
             let foreign = last.is_none() && key != entry.first;
             if foreign || entry.end.is_some_and(|end| key >= end) {
                 return Err(IndexError::Place { path, key });
@@ -144,16 +144,17 @@ impl Partition {
 impl Keys {
     fn check(scope: &Scope, count: u64, body: &[u8]) -> Result<Self, IndexError> {
         let mut entries = Entries::new(count);
-        while entries.next(body, scope)?.is_some() {}
+        while entries.skip(body, scope)?.is_some() {}
         let body = body.to_vec();
         Ok(Self { body, count })
     }
 
     pub(crate) fn find(&self, scope: &Scope, key: &Key) -> Result<Option<Postings>, IndexError> {
-        let mut entries = Entries::new(self.count);
-        while let Some((found, postings)) = entries.next(&self.body, scope)? {
-            if found == *key {
-                return Ok(Some(postings));
+        let (mut entries, mut indexes) = (Entries::new(self.count), Vec::new());
+        let wanted = |found: &Key| found == key;
+        while let Some((found, list)) = entries.read(&self.body, scope, &mut indexes, wanted)? {
+            if wanted(&found) {
+                return Ok(Some(list.unwrap_or(Postings::Inline(indexes))));
             }
         }
         Ok(None)
