@@ -12,7 +12,7 @@ use crate::key::Key;
 use crate::leaf::Record;
 use crate::list::{List, ListPages};
 use crate::live::Run;
-use crate::partition::{Contents, Draft, Keys, Partition, Writer};
+use crate::partition::{Contents, Draft, Keys, Partition, PartitionFull, Writer};
 use crate::path::IndexPath;
 use crate::postings::{Entries, MAX_INLINE, Postings, Scope};
 use crate::tree::{RunTree, UnitHashes, grow, units};
@@ -83,6 +83,9 @@ pub enum MergeError<E> {
     /// More hashes than a tree can have.
     #[error(transparent)]
     Tree(TreeFull),
+    /// More keys of one partition than it can have.
+    #[error(transparent)]
+    Partition(PartitionFull),
 }
 
 impl Merge {
@@ -234,7 +237,8 @@ impl Merge {
                     }
                 }
                 let postings = self.join(key, &mut parts, read, out)?;
-                if let Some((path, page)) = writer.push(&key, &postings) {
+                let page = writer.push(&key, &postings);
+                if let Some((path, page)) = page.map_err(MergeError::Partition)? {
                     out.put(path, page)?;
                 }
             }
