@@ -8,7 +8,7 @@ use crate::key::Key;
 use crate::leaf::Record;
 use crate::list::ListPages;
 use crate::live::{BASE_LEAVES, Run};
-use crate::partition::{Draft, Writer};
+use crate::partition::{Draft, PartitionFull, Writer};
 use crate::path::IndexPath;
 use crate::postings::{MAX_INLINE, Postings};
 use crate::tree::{grow, units};
@@ -48,6 +48,9 @@ pub enum BuildError {
     /// More hashes than a tree can have.
     #[error(transparent)]
     Tree(#[from] TreeFull),
+    /// More keys of one partition than it can have.
+    #[error(transparent)]
+    Partition(#[from] PartitionFull),
 }
 
 /// Makes a run from the keys of each of its leaves, in any order. What is given twice of one leaf counts once.
@@ -89,7 +92,7 @@ pub fn build(run: Run, keys: &[Vec<Key>]) -> Result<Built, BuildError> {
         let mut writer = Writer::new(run, bits, q);
         while let Some((key, leaves)) = by_key.next_if(|(key, _)| key.prefix(bits) == q) {
             let postings = postings(run, key, leaves, &mut objects)?;
-            objects.extend(writer.push(&key, &postings));
+            objects.extend(writer.push(&key, &postings)?);
         }
         let (draft, page) = writer.finish();
         objects.extend(page);

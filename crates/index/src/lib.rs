@@ -45,7 +45,7 @@ pub use list::{List, MAX_LIST_PAGE};
 pub use live::{BASE_LEAVES, Run, covered, live_runs};
 pub use lookup::{Answer, Lookup};
 pub use merge::{Merge, MergeError};
-pub use partition::MAX_PAGE_KEYS;
+pub use partition::{MAX_PAGE_KEYS, PartitionFull};
 pub use path::{IndexPath, IndexPathError, origin};
 pub use postings::MAX_INLINE;
 pub use state::State;

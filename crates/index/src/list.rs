@@ -87,7 +87,8 @@ impl List {
         let proof = reader.hashes(proof_len(page, self.pages()), "its proof")?;
         let postings = reader.rest;
         let first = reader.varint("its first posting")?;
-        let indexes = reader.indexes(first, count, self.run)?;
+        let mut indexes = Vec::new();
+        reader.indexes(first, count, self.run, &mut indexes)?;
         reader.end()?;
         let header = bytes.get(..HEAD).unwrap_or_default();
         let leaf = leaf_hash(&[header, postings].concat());

@@ -13,7 +13,7 @@ use crate::key::{Key, LEAF_DOMAIN};
 use crate::leaf::Record;
 use crate::list::{List, ListPages};
 use crate::live::Run;
-use crate::partition::{Contents, Draft, Keys, Partition, Writer};
+use crate::partition::{Contents, Draft, Keys, Partition, PartitionFull, Writer};
 use crate::path::IndexPath;
 use crate::postings::{Entries, MAX_INLINE, Postings, Scope};
 use crate::tree::{RunTree, UnitHashes, grow, units};
@@ -94,6 +94,9 @@ pub enum MergeError<E> {
         /// Why not.
         source: FilterError,
     },
+    /// More keys of one partition than it can have.
+    #[error(transparent)]
+    Partition(PartitionFull),
 }
 
 impl Merge {
@@ -256,13 +259,13 @@ impl Merge {
             }
             streams.push(stream);
         }
+        let mut parts = Vec::new();
         for place in 0..partitions {
             let q = first + place;
             let mut writer = Writer::new(self.run, bits, q);
             while let Some(key) = streams.iter().filter_map(Stream::key).min()
                 && key.prefix(bits) == q
             {
-                let mut parts = Vec::new();
                 for stream in &mut streams {
                     if let Some((_, postings)) = stream.head.take_if(|(at, _)| *at == key) {
                         parts.push((stream.run, postings));
@@ -270,8 +273,9 @@ impl Merge {
                     }
                 }
                 out.saw(key);
-                let postings = self.join(key, &parts, read, out)?;
-                if let Some((path, page)) = writer.push(&key, &postings) {
+                let postings = self.join(key, &mut parts, read, out)?;
+                let page = writer.push(&key, &postings);
+                if let Some((path, page)) = page.map_err(MergeError::Partition)? {
                     out.put(path, page)?;
                 }
             }
@@ -284,23 +288,32 @@ impl Merge {
         Ok(())
     }
 
-    /// The postings of a key in several children, as the parent has them.
+    /// The postings of a key in several children, as the parent has them. No part is left.
     fn join<E>(
         &self,
         key: Key,
-        parts: &[(Run, Postings)],
+        parts: &mut Vec<(Run, Postings)>,
         read: Read<'_, E>,
         out: &mut Out<'_, E>,
     ) -> Result<Postings, MergeError<E>> {
         let run = self.run;
         let count = parts.iter().map(|(_, postings)| postings.count()).sum();
         if count <= MAX_INLINE {
-            let mut feed = Feed::new(run, key, parts);
-            let mut indexes = Vec::new();
-            while let Some(index) = feed.next(read)? {
-                indexes.push(index);
+            // None of them is a list: that alone would be more.
+            let mut joined = Vec::new();
+            for (child, postings) in parts.drain(..) {
+                let Postings::Inline(mut indexes) = postings else {
+                    continue;
+                };
+                let offset = child.start() - run.start();
+                indexes.iter_mut().for_each(|index| *index += offset);
+                if joined.is_empty() {
+                    joined = indexes;
+                } else {
+                    joined.append(&mut indexes);
+                }
             }
-            return Ok(Postings::Inline(indexes));
+            return Ok(Postings::Inline(joined));
         }
         let mut feed = Feed::new(run, key, parts);
         let mut pages = ListPages::new(run, key, count, || feed.next(read));
@@ -318,6 +331,7 @@ impl Merge {
                 out.put(IndexPath::List { run, key, page }, bytes)?;
             }
         }
+        parts.clear();
         let root = tree.root();
         Ok(Postings::List { count, root })
     }

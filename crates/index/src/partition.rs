@@ -42,6 +42,14 @@ pub(crate) struct Entry {
     end: Option<Key>,
 }
 
+/// More keys of one partition than can be written: no run has these leaves.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{path} would have more than 4294967295 keys")]
+pub struct PartitionFull {
+    /// The partition.
+    pub path: IndexPath,
+}
+
 impl Partition {
     pub(crate) fn open(
         run: Run,
@@ -71,7 +79,7 @@ impl Partition {
             reader.range("number of keys", count, 0, MAX_PAGE_KEYS)?;
             Contents::Keys(Keys::check(&scope, count, body)?)
         } else {
-            reader.range("number of keys", count, MAX_PAGE_KEYS + 1, u32::MAX.into())?;
+            reader.range("number of keys", count, MAX_PAGE_KEYS + 1, MAX_KEYS)?;
             Contents::Directory(read_directory(reader, &scope, count)?)
         };
         Ok(Self { scope, contents })
@@ -130,7 +138,7 @@ impl Partition {
         reader.field("page", found, page)?;
         let keys = Keys::check(&scope, count, reader.rest)?;
         let (mut entries, mut last) = (Entries::new(count), None);
-        while let Some((key, _)) = entries.next(&keys.body, &scope)? {
+        while let Some(key) = entries.skip(&keys.body, &scope)? {
             let foreign = last.is_none() && key != entry.first;
             if foreign || entry.end.is_some_and(|end| key >= end) {
                 return Err(IndexError::Place { path, key });
@@ -144,16 +152,17 @@ impl Partition {
 impl Keys {
     fn check(scope: &Scope, count: u64, body: &[u8]) -> Result<Self, IndexError> {
         let mut entries = Entries::new(count);
-        while entries.next(body, scope)?.is_some() {}
+        while entries.skip(body, scope)?.is_some() {}
         let body = body.to_vec();
         Ok(Self { body, count })
     }
 
     pub(crate) fn find(&self, scope: &Scope, key: &Key) -> Result<Option<Postings>, IndexError> {
-        let mut entries = Entries::new(self.count);
-        while let Some((found, postings)) = entries.next(&self.body, scope)? {
-            if found == *key {
-                return Ok(Some(postings));
+        let (mut entries, mut indexes) = (Entries::new(self.count), Vec::new());
+        let wanted = |found: &Key| found == key;
+        while let Some((found, list)) = entries.read(&self.body, scope, &mut indexes, wanted)? {
+            if wanted(&found) {
+                return Ok(Some(list.unwrap_or(Postings::Inline(indexes))));
             }
         }
         Ok(None)
@@ -245,13 +254,22 @@ impl Writer {
     }
 
     /// Adds a key. If the page before is full, that is returned.
-    pub(crate) fn push(&mut self, key: &Key, postings: &Postings) -> Option<(IndexPath, Vec<u8>)> {
+    pub(crate) fn push(
+        &mut self,
+        key: &Key,
+        postings: &Postings,
+    ) -> Result<Option<(IndexPath, Vec<u8>)>, PartitionFull> {
+        if self.keys == MAX_KEYS {
+            let (run, q) = (self.run, self.q);
+            let path = IndexPath::Partition { run, q };
+            return Err(PartitionFull { path });
+        }
         let full = (self.in_body == MAX_PAGE_KEYS).then(|| self.close_page());
         self.first.get_or_insert(*key);
         push_entry(&mut self.body, self.run, key, postings);
         self.in_body += 1;
         self.keys += 1;
-        full.flatten()
+        Ok(full.flatten())
     }
 
     /// The partition, and its last page if it is a directory.
@@ -305,7 +323,30 @@ impl Draft {
     }
 }
 
+/// Its header has four bytes for their number.
+const MAX_KEYS: u64 = 0xffff_ffff;
 const KEYS: u8 = 1;
 const DIRECTORY: u8 = 2;
 const PAGE: u8 = 3;
 const HEAD: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_of_too_many_keys_is_an_error() {
+        let run = Run::new(0, 7).unwrap();
+        let mut writer = Writer::new(run, 3, 5);
+        let postings = Postings::Inline(vec![0]);
+        writer.keys = MAX_KEYS - 1;
+        writer.push(&Key([0xa0; 16]), &postings).unwrap();
+        let full = writer.push(&Key([0xa1; 16]), &postings).unwrap_err();
+        assert_eq!(
+            full.to_string(),
+            "index/v1/run/0/007/005 would have more than 4294967295 keys"
+        );
+        let (draft, _) = writer.finish();
+        assert_eq!(draft.head[4..8], [0xff; 4]);
+    }
+}

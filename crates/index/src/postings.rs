@@ -91,6 +91,25 @@ impl Entries {
         body: &[u8],
         scope: &Scope,
     ) -> Result<Option<(Key, Postings)>, IndexError> {
+        let mut indexes = Vec::new();
+        let entry = self.read(body, scope, &mut indexes, |_| true)?;
+        Ok(entry.map(|(key, list)| (key, list.unwrap_or(Postings::Inline(indexes)))))
+    }
+
+    /// The next key, of which all was looked at.
+    pub(crate) fn skip(&mut self, body: &[u8], scope: &Scope) -> Result<Option<Key>, IndexError> {
+        let entry = self.read(body, scope, &mut Vec::new(), |_| false)?;
+        Ok(entry.map(|(key, _)| key))
+    }
+
+    /// The next key, and its list if it has one. Its indexes, if it has none, are added to `indexes` where the key is wanted; they are looked at in any case.
+    pub(crate) fn read(
+        &mut self,
+        body: &[u8],
+        scope: &Scope,
+        indexes: &mut Vec<u64>,
+        wanted: impl FnOnce(&Key) -> bool,
+    ) -> Result<Option<(Key, Option<Postings>)>, IndexError> {
         let path = scope.path;
         let rest = body.get(self.at..).unwrap_or_default();
         let mut reader = Reader { rest, path };
@@ -107,17 +126,22 @@ impl Entries {
         }
         let count = reader.varint("a number of postings")?;
         reader.range("number of postings", count, 1, scope.run.leaves())?;
-        let postings = if count > MAX_INLINE {
+        let list = if count > MAX_INLINE {
             let root = Hash(reader.take("a list root")?);
-            Postings::List { count, root }
+            Some(Postings::List { count, root })
         } else {
             let first = reader.number(scope.run.index_width())?;
-            Postings::Inline(reader.indexes(first, count, scope.run)?)
+            if wanted(&key) {
+                reader.indexes(first, count, scope.run, indexes)?;
+            } else {
+                reader.each_index(first, count, scope.run, |_| ())?;
+            }
+            None
         };
         self.at = body.len() - reader.rest.len();
         self.left -= 1;
         self.before = Some(key);
-        Ok(Some((key, postings)))
+        Ok(Some((key, list)))
     }
 }
 
@@ -190,17 +214,27 @@ impl<'b> Reader<'b> {
             .fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// `count` indexes, of which the first was read.
+    /// Adds `count` indexes, of which the first was read.
     pub(crate) fn indexes(
         &mut self,
         first: u64,
         count: u64,
         run: Run,
-    ) -> Result<Vec<u64>, IndexError> {
+        indexes: &mut Vec<u64>,
+    ) -> Result<(), IndexError> {
         // Each further one takes a byte at least: a wrong count cannot make this large.
         let most = self.rest.len().saturating_add(1);
-        let capacity = usize::try_from(count).unwrap_or(most).min(most);
-        let mut indexes = Vec::with_capacity(capacity);
+        indexes.reserve(usize::try_from(count).unwrap_or(most).min(most));
+        self.each_index(first, count, run, |index| indexes.push(index))
+    }
+
+    fn each_index(
+        &mut self,
+        first: u64,
+        count: u64,
+        run: Run,
+        mut each: impl FnMut(u64),
+    ) -> Result<(), IndexError> {
         let mut index = first;
         for further in 0..count {
             if further > 0 {
@@ -208,9 +242,9 @@ impl<'b> Reader<'b> {
                 index = index.saturating_add(gap).saturating_add(1);
             }
             self.range("posting", index, 0, run.leaves() - 1)?;
-            indexes.push(index);
+            each(index);
         }
-        Ok(indexes)
+        Ok(())
     }
 
     pub(crate) fn field(

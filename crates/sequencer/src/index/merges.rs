@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tegula_index::{BuildError, Merge, MergeError, Record, Run, RunTree, UnitHashes};
+use tegula_index::{
+    BuildError, Filter, Merge, MergeError, Record, Run, RunTree, Shard, UNIT, UnitHashes,
+};
 use tegula_storage::{Created, ObjectPath, Root};
 use tegula_tlog::{Hash, TreeSize};
 
@@ -30,7 +32,7 @@ impl Indexer {
             .map_err(|error| unavailable(error.to_string()))?;
         let tree = Arc::new(made(merge.tree(&roots))?);
         for (unit, hashes) in (0..).zip(hashes) {
-            self.write_unit(&merge, unit, hashes, &tree).await?;
+            drop(self.write_unit(&merge, unit, hashes, &tree).await?);
         }
         Ok(tree.record())
     }
@@ -132,14 +134,18 @@ impl Indexer {
                 return Ok(None);
             }
             let hashes = self.hashes(&work, unit).await?;
-            if let Err(error) = self.write_unit(&merge, unit, hashes, &tree).await {
-                // The hashes of the first pass may be what is wrong: the next one makes them again.
-                self.store.remove(&work.unit(HASHED, unit)?).await?;
-                return Err(error);
-            }
-            self.note(&work.unit(DONE, unit)?, Vec::new()).await?;
+            let filter = match self.write_unit(&merge, unit, hashes, &tree).await {
+                Ok(filter) => filter,
+                Err(error) => {
+                    // The hashes of the first pass may be what is wrong: the next one makes them again.
+                    self.store.remove(&work.unit(HASHED, unit)?).await?;
+                    return Err(error);
+                }
+            };
+            self.note(&work.unit(DONE, unit)?, filter.to_bytes()).await?;
             report.units += 1;
         }
+        self.keep_filters(&work, &merge).await?;
         let record = tree.record();
         self.note(&work.made()?, record.to_bytes().to_vec()).await?;
         Ok(Some(record))
@@ -172,7 +178,7 @@ impl Indexer {
         unit: u64,
         hashes: UnitHashes,
         tree: &Arc<RunTree>,
-    ) -> Result<(), Error> {
+    ) -> Result<Filter, Error> {
         let first = merge.partitions_read(unit);
         let (merge, tree) = (merge.clone(), Arc::clone(tree));
         let pass = move |hands: &mut super::pass::Hands| {
@@ -182,6 +188,32 @@ impl Indexer {
             merge.write_unit(unit, &hashes, &tree, read, write)
         };
         self.pass(first, pass).await?.map_err(not_done)
+    }
+
+    /// Puts the filters of all units together.
+    async fn keep_filters(&mut self, work: &Work, merge: &Merge) -> Result<(), Error> {
+        let shards = merge.units().div_ceil(UNITS_PER_SHARD);
+        for shard in 0..shards {
+            let units = shard * UNITS_PER_SHARD..merge.units().min((shard + 1) * UNITS_PER_SHARD);
+            let mut filters = Vec::new();
+            for unit in units {
+                let path = work.unit(DONE, unit)?;
+                let bytes = self.recall(&path).await?;
+                match Filter::from_bytes(&bytes.unwrap_or_default()) {
+                    Ok(filter) => filters.push(filter),
+                    Err(error) => {
+                        self.store.remove(&path).await?;
+                        return Err(unavailable(format!("{}: {error}, it is made again", path.as_str())));
+                    }
+                }
+            }
+            let first = shard * UNITS_PER_SHARD * UNIT;
+            let bits = Record { weight: merge.weight(), root: Hash([0; 32]) }.bits();
+            let shard_path = filter_path(work.run, shard)?;
+            let shard = made(Shard::new(first, bits, filters))?;
+            self.note(&shard_path, shard.to_bytes()).await?;
+        }
+        Ok(())
     }
 
     /// The units that somebody has noted as done, ascending.
@@ -274,6 +306,20 @@ impl Work {
     }
 }
 
+/// Where the filters of a large run are: private, and of use for as long as it is live.
+pub(super) fn filter_path(run: Run, shard: u64) -> Result<ObjectPath, Error> {
+    private(format!("{}{shard}", filters(run)))
+}
+
+/// How many shards the filters of a run are in.
+pub(super) fn shards(record: &Record) -> u64 {
+    (1_u64 << record.bits()).div_ceil(UNIT).div_ceil(UNITS_PER_SHARD)
+}
+
+fn filters(run: Run) -> String {
+    format!("{WORK}filter/{}/{}/", run.level(), run.n())
+}
+
 fn private(path: String) -> Result<ObjectPath, Error> {
     ObjectPath::private(path).map_err(|error| unavailable(error.to_string()))
 }
@@ -297,6 +343,8 @@ fn not_done(error: MergeError<Stopped>) -> Error {
 pub(super) const WORK: &str = "index-work/v1/";
 const HASHED: &str = "h";
 const DONE: &str = "done";
+/// The units whose filters are one object: of leaf hashes some four million.
+const UNITS_PER_SHARD: u64 = 128;
 /// Names that are listed together.
 const PAGE: usize = 1_000;
 /// Index sizes for which notes of a merge are looked for after its run is live.
