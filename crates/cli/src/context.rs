@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use tegula_client::{
-    Api, Cache, CheckpointMemory, HttpOptions, ReadError, Reader, Source, VerifiedCheckpoint,
+    Api, Cache, CheckpointMemory, HttpOptions, ReadError, Reader, SearchOptions, Searched, Source,
+    VerifiedCheckpoint,
 };
+use tegula_index::Key;
 use tegula_tlog::Policy;
 
 use crate::commands::import::marker;
@@ -273,6 +275,19 @@ impl Log {
             .map_err(|error| self.explain(error))?;
         self.report_stale(cx, &checkpoint);
         Ok(checkpoint)
+    }
+
+    /// A search at the log's checkpoint.
+    pub(crate) async fn search(
+        &self,
+        cx: &Context,
+        keys: &[Key],
+        options: SearchOptions,
+    ) -> Result<Searched, CliError> {
+        let searched = self.reader.search(keys, options).await;
+        let searched = searched.map_err(|error| self.explain(error))?;
+        self.report_stale(cx, &searched.checkpoint);
+        Ok(searched)
     }
 
     /// A checkpoint that came with an answer, compared with what is remembered like one that was fetched.

@@ -3,7 +3,7 @@
 use tegula_client::{ApiError, FetchError, ReadError};
 use tegula_entries::EntryError;
 
-/// The exit codes. 0 is success; 7 and 8 are kept for commands to come.
+/// The exit codes. 0 is success; 7 is kept for commands to come.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
     /// The network or a file failed.
@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Misbehaviour,
     /// Too few witnesses have cosigned.
     Policy,
+    /// No entry has what was searched for, and that is proven.
+    Absent,
 }
 
 impl Exit {
@@ -29,6 +31,7 @@ impl Exit {
             Self::Verification => 4,
             Self::Misbehaviour => 5,
             Self::Policy => 6,
+            Self::Absent => 8,
         }
     }
 
@@ -41,6 +44,7 @@ impl Exit {
             Self::Verification => "verification",
             Self::Misbehaviour => "misbehaviour",
             Self::Policy => "policy",
+            Self::Absent => "absent",
         }
     }
 }
@@ -86,6 +90,10 @@ impl CliError {
 
     pub(crate) fn policy(message: impl ToString) -> Self {
         Self::new(Exit::Policy, message)
+    }
+
+    pub(crate) fn absent(message: impl ToString) -> Self {
+        Self::new(Exit::Absent, message)
     }
 
     /// The same failure, with what it was about in front.

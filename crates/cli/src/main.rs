@@ -33,7 +33,7 @@ use crate::output::Output;
 /// A log is named by its URL, or by its directory. Results go to standard output, everything else to standard error.
 ///
 /// Exit codes: 0 success, 1 network or file error, 2 wrong use, 3 not found, 4 verification failed, 5 the log misbehaves, 6 the
-/// policy is not met.
+/// policy is not met, 8 what was searched for is proven to be absent.
 #[derive(Debug, Parser)]
 #[command(name = "tegula", version, max_term_width = 100)]
 struct Cli {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use tegula_index::IndexPath;
 use tegula_tlog::{TilePath, VerifierKey};
 
 use crate::directory::read_capped;
@@ -61,6 +62,22 @@ impl KeyCache {
     pub(crate) fn remove(&self, path: &TilePath) {
         // If it stays, it is refused again the next time.
         fs::remove_file(self.file(path)).ok();
+    }
+
+    /// The bytes of an object of the search index, which was verified when it was kept.
+    pub(crate) fn load_index(&self, path: &IndexPath) -> Option<Vec<u8>> {
+        read_capped(&self.root.join(path.to_string()), path.max_len()).ok()?
+    }
+
+    /// Keeps a verified object of the search index.
+    pub(crate) fn store_index(&self, path: &IndexPath, bytes: &[u8]) {
+        // Without it, it is fetched again.
+        write_whole(&self.root.join(path.to_string()), bytes, Durable::No).ok();
+    }
+
+    /// Takes away what did not verify.
+    pub(crate) fn remove_index(&self, path: &IndexPath) {
+        fs::remove_file(self.root.join(path.to_string())).ok();
     }
 
     fn remove_narrower(&self, path: &TilePath) -> io::Result<()> {

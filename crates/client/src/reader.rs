@@ -24,10 +24,10 @@ pub(crate) use tiles::{Lack, cut};
 /// It trusts the policy and its own memory. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    source: Arc<dyn Source>,
-    policy: Arc<Policy>,
-    cache: Option<Cache>,
-    memory: CheckpointMemory,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) memory: CheckpointMemory,
 }
 
 impl Reader {
@@ -137,6 +137,11 @@ impl VerifiedCheckpoint {
             "there is no entry {index}, the log has {}",
             self.size()
         )))
+    }
+
+    /// Where verified objects of this log are kept.
+    pub(crate) fn cache(&self) -> Option<&KeyCache> {
+        self.cache.as_ref()
     }
 
     fn verified(&self) -> MutexGuard<'_, VerifiedTiles> {

@@ -138,6 +138,24 @@ impl KeyFacts {
     }
 }
 
+/// What a public key, or a certificate, is known by: of a format, or of whichever of pgp, minisign, ssh and x509 can read it.
+///
+/// # Errors
+///
+/// [`EntryError`] if it cannot be read.
+pub fn public_key_facts(bytes: &[u8], format: Option<Format>) -> Result<KeyFacts, EntryError> {
+    if let Some(format) = format {
+        return Ok(parse_key(format, bytes)?.facts());
+    }
+    let formats = [Format::X509, Format::Pgp, Format::Ssh, Format::Minisign].into_iter();
+    let read = formats.filter_map(|format| parse_key(format, bytes).ok());
+    let facts = read.map(|key| key.facts()).next();
+    facts.ok_or_else(|| {
+        let reason = "is no key of pgp, minisign, ssh or x509".to_owned();
+        EntryError::invalid("public key", reason)
+    })
+}
+
 /// Reads a key of a format.
 pub(crate) fn parse_key(format: Format, bytes: &[u8]) -> Result<Box<dyn FormatKey>, EntryError> {
     if bytes.len() > MAX_KEY_LEN {

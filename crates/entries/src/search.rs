@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::stored::StoredEntry;
+
 /// What a key of the search index is about. The number is the format's, and never changes its meaning.
 #[derive(Copy, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
@@ -85,6 +87,21 @@ impl SearchKey {
         }
         keys.push(Self::new(Domain::Identity, identity));
         keys
+    }
+}
+
+/// All that a logged entry can be searched by beside its leaf hash: a pure function of its bytes. Of bytes that are no entry of Rekor's,
+/// nothing. It is what an index of version 1 is made of, so that another answer for the same bytes is another version of the index.
+#[must_use]
+pub fn search_keys(body: &[u8]) -> Vec<SearchKey> {
+    let entry = StoredEntry::parse(body);
+    entry.map_or_else(|_none| Vec::new(), |entry| entry.facts().keys)
+}
+
+/// The number of the domain, and the value.
+impl From<SearchKey> for (u8, String) {
+    fn from(key: SearchKey) -> Self {
+        (key.domain as u8, key.value)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
-use tegula_tlog::Hash;
+use tegula_tlog::{Hash, leaf_hash};
 
 /// The domain of leaf hashes, which every entry has one of.
 pub const LEAF_DOMAIN: u8 = 1;
@@ -44,6 +44,17 @@ impl Key {
         let dropped = 64_u32.saturating_sub(bits.into());
         first.checked_shr(dropped).unwrap_or(0)
     }
+}
+
+/// The keys of an entry: of its leaf hash, and of the values in other domains that its bytes name.
+pub fn entry_keys<V: AsRef<[u8]>>(
+    entry: &[u8],
+    named: impl IntoIterator<Item = (u8, V)>,
+) -> Vec<Key> {
+    let mut keys = vec![Key::leaf(&leaf_hash(entry))];
+    let named = named.into_iter();
+    keys.extend(named.map(|(domain, value)| Key::new(domain, value.as_ref())));
+    keys
 }
 
 impl fmt::Display for Key {

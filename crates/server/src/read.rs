@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use sha2::{Digest, Sha256};
+use tegula_index::IndexPath;
 use tegula_storage::ObjectPath;
 use tegula_tlog::{Hash, TileKind, TilePath};
 
@@ -58,6 +59,10 @@ enum Kind {
     Checkpoint,
     Description,
     Tile(TilePath),
+    IndexCheckpoint,
+    /// A tile or bundle of the index log.
+    IndexTile(TilePath),
+    Index(IndexPath),
     /// By the SHA-256 of its bytes.
     Attestation(Hash),
 }
@@ -69,10 +74,17 @@ impl Kind {
         match path {
             "checkpoint" => Some(Self::Checkpoint),
             "log.json" => Some(Self::Description),
-            path => match path.strip_prefix(ATTESTATIONS) {
-                Some(sha256) => sha256.parse().ok().map(Self::Attestation),
-                None => path.parse().ok().map(Self::Tile),
-            },
+            "index/v1/checkpoint" => Some(Self::IndexCheckpoint),
+            path => {
+                if let Some(sha256) = path.strip_prefix(ATTESTATIONS) {
+                    return sha256.parse().ok().map(Self::Attestation);
+                }
+                if let Some(tile) = path.strip_prefix(INDEX).and_then(|path| path.parse().ok()) {
+                    return Some(Self::IndexTile(tile));
+                }
+                let index = path.parse().ok().map(Self::Index);
+                index.or_else(|| path.parse().ok().map(Self::Tile))
+            }
         }
     }
 
@@ -81,6 +93,9 @@ impl Kind {
             Self::Checkpoint => "checkpoint".to_owned(),
             Self::Description => "log.json".to_owned(),
             Self::Tile(path) => path.to_string(),
+            Self::IndexCheckpoint => format!("{INDEX}checkpoint"),
+            Self::IndexTile(path) => format!("{INDEX}{path}"),
+            Self::Index(path) => path.to_string(),
             Self::Attestation(sha256) => format!("{ATTESTATIONS}{sha256}"),
         }
     }
@@ -89,8 +104,9 @@ impl Kind {
     fn is_large(&self) -> bool {
         match self {
             Self::Tile(path) => path.kind() == TileKind::Entries,
-            Self::Attestation(_) => true,
-            Self::Checkpoint | Self::Description => false,
+            Self::Attestation(_) | Self::Index(_) => true,
+            Self::IndexTile(path) => path.kind() == TileKind::Entries,
+            Self::Checkpoint | Self::IndexCheckpoint | Self::Description => false,
         }
     }
 
@@ -98,7 +114,10 @@ impl Kind {
     fn max_len(&self) -> usize {
         match self {
             Self::Tile(path) if path.kind() != TileKind::Entries => 32 * 256,
-            Self::Checkpoint | Self::Description => 1 << 20,
+            Self::Checkpoint | Self::IndexCheckpoint | Self::Description => 1 << 20,
+            // Bundles of it have 80 bytes an entry.
+            Self::IndexTile(_) => 82 * 256,
+            Self::Index(path) => path.max_len().min(MAX_ANSWER),
             Self::Tile(_) | Self::Attestation(_) => MAX_ANSWER,
         }
     }
@@ -106,11 +125,11 @@ impl Kind {
     /// What never changes at its path is known by the log and its length: to hash 16 MiB takes longer than to read them.
     fn etag(&self, bytes: &[u8], log_id: &[u8; 32]) -> String {
         match self {
-            Self::Checkpoint | Self::Description => {
+            Self::Checkpoint | Self::IndexCheckpoint | Self::Description => {
                 let digest = Hash(Sha256::digest(bytes).into()).to_string();
                 format!("\"{}\"", digest.get(..32).unwrap_or_default())
             }
-            Self::Tile(_) | Self::Attestation(_) => {
+            Self::Tile(_) | Self::IndexTile(_) | Self::Index(_) | Self::Attestation(_) => {
                 let log = Hash(*log_id).to_string();
                 format!("\"{}-{}\"", log.get(..16).unwrap_or_default(), bytes.len())
             }
@@ -119,17 +138,21 @@ impl Kind {
 
     fn content_type(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Checkpoint => "text/plain; charset=utf-8",
+            Self::Checkpoint | Self::IndexCheckpoint => "text/plain; charset=utf-8",
             Self::Description => "application/json",
-            Self::Tile(_) | Self::Attestation(_) => "application/octet-stream",
+            Self::Tile(_) | Self::IndexTile(_) | Self::Index(_) | Self::Attestation(_) => {
+                "application/octet-stream"
+            }
         })
     }
 
     fn cache_control(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Checkpoint => "public, max-age=1",
+            Self::Checkpoint | Self::IndexCheckpoint => "public, max-age=1",
             Self::Description => "public, max-age=60",
-            Self::Tile(_) | Self::Attestation(_) => "public, max-age=31536000, immutable",
+            Self::Tile(_) | Self::IndexTile(_) | Self::Index(_) | Self::Attestation(_) => {
+                "public, max-age=31536000, immutable"
+            }
         })
     }
 }
@@ -273,6 +296,9 @@ fn preflight() -> Response {
 
 /// Where attestations are: tiles-format.md, section 1.
 const ATTESTATIONS: &str = "attestations/sha256/";
+
+/// Where the search index is: tiles-format.md, section 13.
+const INDEX: &str = "index/v1/";
 
 #[cfg(test)]
 mod tests {

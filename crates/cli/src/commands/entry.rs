@@ -215,7 +215,7 @@ impl EntryArgs {
         let hash = self
             .artifact_hash
             .as_deref()
-            .map(parse_digest)
+            .map(|text| parse_digest("--artifact-hash", text))
             .transpose()?;
         let named = artifacts.len() + usize::from(hash.is_some());
         if !self.signature.is_empty() && self.signature.len() != named {
@@ -603,10 +603,10 @@ fn parse_aad(text: &str) -> Result<Vec<u8>, CliError> {
 }
 
 /// `sha256:` and hexadecimal, or hexadecimal whose length says which.
-fn parse_digest(text: &str) -> Result<Digest, CliError> {
+pub(crate) fn parse_digest(flag: &str, text: &str) -> Result<Digest, CliError> {
     let refused = || {
         CliError::usage(format!(
-            "--artifact-hash {text:?} is not a SHA-256, SHA-384 or SHA-512 digest in hexadecimal"
+            "{flag} {text:?} is not a SHA-256, SHA-384 or SHA-512 digest in hexadecimal"
         ))
     };
     let (name, hex) = match text.split_once(':') {
@@ -724,13 +724,13 @@ mod tests {
         let hex = "ab".repeat(32);
         for text in [hex.clone(), format!("sha256:{hex}"), hex.to_uppercase()] {
             assert_eq!(
-                parse_digest(&text).unwrap().to_string(),
+                parse_digest("--sha", &text).unwrap().to_string(),
                 format!("sha256:{hex}")
             );
         }
         let long = "cd".repeat(64);
         assert_eq!(
-            parse_digest(&long).unwrap().to_string(),
+            parse_digest("--sha", &long).unwrap().to_string(),
             format!("sha512:{long}")
         );
         for bad in [
@@ -741,7 +741,7 @@ mod tests {
             &format!("sha512:{hex}"),
             &format!("{hex}0"),
         ] {
-            assert!(parse_digest(bad).is_err(), "{bad}");
+            assert!(parse_digest("--sha", bad).is_err(), "{bad}");
         }
     }
 

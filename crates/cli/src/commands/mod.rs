@@ -6,6 +6,7 @@ mod entry;
 mod fsck;
 mod get;
 pub(crate) mod import;
+mod index;
 pub(crate) mod init;
 mod leaf;
 mod loginfo;
@@ -13,6 +14,7 @@ mod logproof;
 mod man;
 mod proof;
 mod repair;
+mod search;
 mod serve;
 mod token;
 mod upload;
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Upload(upload::Args),
     /// Read an entry, with proof that it is in the log
     Get(get::Args),
+    /// Find entries by artifact, key or identity, with proof that these are all; 8 if there is none
+    Search(search::Args),
+    /// Make the search index, and check it
+    Index(index::Args),
     /// Verify that artifacts with their signatures, or entries, are in the log
     Verify(verify::Args),
     /// Verify the log's checkpoint, and that it goes on from the last one seen
@@ -63,6 +69,8 @@ impl Command {
             Self::Bench(args) => bench::run(args, cx).await,
             Self::Upload(args) => upload::run(args, cx).await,
             Self::Get(args) => get::run(args, cx).await,
+            Self::Search(args) => search::run(args, cx).await,
+            Self::Index(args) => index::run(args, cx).await,
             Self::Verify(args) => verify::run(args, cx).await,
             Self::Loginfo(args) => loginfo::run(args, cx).await,
             Self::Logproof(args) => logproof::run(args, cx).await,

@@ -8,13 +8,18 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::json;
 use tegula_entries::Verifier;
-use tegula_sequencer::{Config, Error, Keep, Others, RealEnv, Sequencer, TidyOptions};
+use tegula_client::index_keys;
+use tegula_sequencer::{
+    Config, Error, IndexOptions, Indexer, Keep, Others, RealEnv, Sequencer, Signers, TidyOptions,
+};
 use tegula_server::{
     AllowedKeys, Duplicates, Issuers, IssuersError, KeyHash, Limits, Log, Options, listen,
     metrics_router, router,
 };
+use tegula_storage::Store;
 use tegula_tlog::LogDescription;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -101,6 +106,10 @@ pub(crate) struct Args {
     /// Seconds between rounds of housekeeping
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     tidy_interval: u64,
+
+    /// Make no search index beside the log: `tegula index build` can make it later
+    #[arg(long)]
+    no_index: bool,
 
     /// Connections at one time, 1 to 1,000,000; fewer where the system gives fewer file descriptors
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -234,6 +243,12 @@ async fn serve(
     check_origin(args, &description)?;
     let signers = keys::signers(&args.home, &description, &args.log.key).await?;
     let key = signers.first().map_err(CliError::usage)?.clone();
+    let env = Arc::new(RealEnv::new(cx.clock.now_ms, random()?));
+    let store = entered.store();
+    let indexer = match args.no_index {
+        true => None,
+        false => Some(indexer(&store, env.clone(), &signers)?),
+    };
     let config = Config {
         dedup_window: args.dedup_window,
         others: match &args.home {
@@ -243,8 +258,6 @@ async fn serve(
         },
         ..Config::new(signers)
     };
-    let env = Arc::new(RealEnv::new(cx.clock.now_ms, random()?));
-    let store = entered.store();
     let sequencer = Sequencer::open(Arc::clone(&store), env, config)
         .await
         .map_err(CliError::io)?;
@@ -287,6 +300,14 @@ async fn serve(
         ))
     });
     let tidying = tokio::spawn(tidy(log.clone(), tidy_options(args), args.tidy_interval));
+    let indexing = indexer.map(|indexer| {
+        let (sequencer, stopped, now_ms) = (sequencer.clone(), stopped.clone(), cx.clock.now_ms);
+        let handle = Handle::current();
+        // A merge computes for milliseconds at a time: not on a thread that answers.
+        tokio::task::spawn_blocking(move || {
+            handle.block_on(index(indexer, &sequencer, stopped, now_ms));
+        })
+    });
     let serving = tokio::spawn(listen(listener, router(log), limits, until(stopped)));
 
     let ended = until_it_ends(&sequencer, signals).await;
@@ -295,6 +316,9 @@ async fn serve(
     joined(serving).await?;
     if let Some(metrics) = metrics {
         joined(metrics).await?;
+    }
+    if let Some(indexing) = indexing {
+        indexing.await.map_err(CliError::io)?;
     }
     tidying.abort();
     // A round of housekeeping that was cut off has left nothing half done; wait until it is off the store.
@@ -364,6 +388,60 @@ async fn tidy(log: Log, options: TidyOptions, interval_s: u64) {
         }
     }
 }
+
+fn indexer(
+    store: &Arc<dyn Store>,
+    env: Arc<RealEnv>,
+    signers: &Signers,
+) -> Result<Indexer, CliError> {
+    let extract = Arc::new(index_keys);
+    Indexer::new(Arc::clone(store), env, signers, extract).map_err(CliError::io)
+}
+
+/// Follows the log with its search index, a moment after it grows. What fails here stops nothing else.
+async fn index(
+    mut indexer: Indexer,
+    sequencer: &Sequencer,
+    mut stopped: watch::Receiver<bool>,
+    now_ms: fn() -> u64,
+) {
+    let (mut seen, mut pause) = (None, INDEX_EVERY);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+        let bundles = sequencer.published().size.get() / 256;
+        if seen == Some(bundles) {
+            continue;
+        }
+        let options = IndexOptions {
+            until_ms: Some(now_ms().saturating_add(INDEX_ROUND_MS)),
+            ..IndexOptions::default()
+        };
+        pause = match indexer.round(options).await {
+            Ok(report) => {
+                let is_done = report.covered == report.coverable && report.unfinished == 0;
+                seen = is_done.then_some(report.coverable / 256);
+                if report.base_runs > 0 {
+                    info!(?report, "indexed");
+                }
+                if is_done { INDEX_EVERY } else { Duration::ZERO }
+            }
+            Err(reason) => {
+                warn!(%reason, "the search index is not brought up, it will be tried again");
+                INDEX_AGAIN
+            }
+        };
+    }
+}
+
+/// Between two looks at whether the log has grown by a bundle.
+const INDEX_EVERY: Duration = Duration::from_secs(1);
+/// After a failure.
+const INDEX_AGAIN: Duration = Duration::from_secs(10);
+/// A round ends after so long, to be asked whether it should stop.
+const INDEX_ROUND_MS: u64 = 2_000;
 
 /// Until a signal, or until the storage has failed: then no write can be believed any more.
 async fn until_it_ends(sequencer: &Sequencer, mut signals: Signals) -> Result<(), CliError> {

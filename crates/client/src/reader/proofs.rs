@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// The root of the log's tree when it had `size` entries, which is not 0 and not more than it has.
-    pub(super) async fn root_at(
+    pub(crate) async fn root_at(
         &self,
         checkpoint: &VerifiedCheckpoint,
         size: TreeSize,

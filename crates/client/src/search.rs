@@ -1,0 +1,368 @@
+//! Which entries have a key: from the search index, and from the entries that are newer than it.
+//!
+//! Nothing of the index is trusted. Its checkpoint is signed by the log's key and compared with what was seen before, what it says is tied
+//! to the log's own tree, and every object is checked before it is used or kept: `tiles-format.md`, section 13. What remains to be believed is
+//! that the log put every entry into it: that is what [`Reader::audit_run`] checks.
+
+mod index_log;
+mod audit;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use tegula_entries::search_keys;
+use tegula_index::{Answer, IndexError, IndexPath, Key, List, Lookup, State, covered, entry_keys};
+use tegula_tlog::{LeafIndex, TreeSize};
+
+pub use audit::{Audit, Difference};
+
+use crate::cache::KeyCache;
+use crate::{ReadError, Reader, VerifiedCheckpoint};
+
+/// The keys of an entry, by which it is found.
+#[must_use]
+pub fn index_keys(entry: &[u8]) -> Vec<Key> {
+    entry_keys(entry, search_keys(entry).into_iter().map(Into::into))
+}
+
+/// The search index of a log, as its checkpoint says that it is, and tied to a checkpoint of the log.
+#[derive(Clone, Debug)]
+pub struct LogIndex {
+    state: State,
+    checkpoint: VerifiedCheckpoint,
+}
+
+impl LogIndex {
+    /// How many of the log's entries it covers: a multiple of 256.
+    #[must_use]
+    pub fn covered(&self) -> TreeSize {
+        self.state.covered()
+    }
+
+    /// What its checkpoint commits to.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The checkpoint of the index log.
+    #[must_use]
+    pub fn checkpoint(&self) -> &VerifiedCheckpoint {
+        &self.checkpoint
+    }
+}
+
+/// How far a search goes.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchOptions {
+    /// Entries that are read at most where the index does not cover them.
+    pub max_scanned: u64,
+}
+
+impl Default for SearchOptions {
+    /// 16,384 entries, which are 64 bundles.
+    fn default() -> Self {
+        Self {
+            max_scanned: 1 << 14,
+        }
+    }
+}
+
+/// What a search found, for a checkpoint of the log.
+#[derive(Clone, Debug)]
+pub struct Searched {
+    /// The log's checkpoint.
+    pub checkpoint: VerifiedCheckpoint,
+    /// The index; `None` where the log has none.
+    pub index: Option<LogIndex>,
+    /// For each key, what there is among the first [`proven`](Self::proven) entries: in these answers nothing is left out.
+    pub answers: Vec<Answer>,
+    /// How many of the log's entries the answers are about: all, unless more are not in the index than the search was to read.
+    pub proven: TreeSize,
+}
+
+impl Searched {
+    /// Whether the answers are about all entries of the checkpoint.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.proven == self.checkpoint.size()
+    }
+}
+
+impl Reader {
+    /// Searches the log, at its checkpoint, for each of these keys.
+    ///
+    /// The two checkpoints are fetched together; then the state of the index, the edge of the tree and, with them, the newest entries; then
+    /// one object for each live run.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reader::checkpoint`], and [`ReadError::Verification`] where the index is not what its checkpoint says.
+    pub async fn search(
+        &self,
+        keys: &[Key],
+        options: SearchOptions,
+    ) -> Result<Searched, ReadError> {
+        let (checkpoint, index) = futures::join!(self.checkpoint(), self.index_checkpoint());
+        let (mut checkpoint, index) = (checkpoint?, index?);
+        // The log may have grown between the two.
+        let ahead = |index: &VerifiedCheckpoint, log: &VerifiedCheckpoint| {
+            covered(index.size()).is_none_or(|covered| covered > log.size())
+        };
+        if index.as_ref().is_some_and(|index| ahead(index, &checkpoint)) {
+            checkpoint = self.checkpoint().await?;
+        }
+        self.search_with(checkpoint, index, keys, options).await
+    }
+
+    /// The same, for a checkpoint that is at hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::search`].
+    pub async fn search_at(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+        keys: &[Key],
+        options: SearchOptions,
+    ) -> Result<Searched, ReadError> {
+        let index = self.index_checkpoint().await?;
+        self.search_with(checkpoint.clone(), index, keys, options)
+            .await
+    }
+
+    /// The index, as far as the log has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::search`].
+    pub async fn index(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+    ) -> Result<Option<LogIndex>, ReadError> {
+        match self.index_checkpoint().await? {
+            Some(index) => self.open_index(checkpoint, index).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn search_with(
+        &self,
+        checkpoint: VerifiedCheckpoint,
+        index: Option<VerifiedCheckpoint>,
+        keys: &[Key],
+        options: SearchOptions,
+    ) -> Result<Searched, ReadError> {
+        let index = match index {
+            Some(index) => Some(self.open_index(&checkpoint, index).await?),
+            None => None,
+        };
+        let begin = index.as_ref().map_or(0, |index| index.covered().get());
+        let proven = begin.saturating_add(options.max_scanned);
+        let proven = proven.min(checkpoint.size().get());
+        let tail = self.tail(&checkpoint, begin..proven, keys);
+        let looked_up = async {
+            match &index {
+                Some(index) => self.look_up(index, keys).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (tail, lookups) = futures::join!(tail, looked_up);
+        let (tail, lookups) = (tail?, lookups?);
+        let answers = match lookups {
+            Some(lookups) => lookups.iter().map(|lookup| lookup.answer(&tail)).collect(),
+            None => keys.iter().map(|key| Ok(only_tail(*key, &tail))).collect(),
+        };
+        let answers: Result<Vec<_>, _> = answers;
+        Ok(Searched {
+            answers: answers.map_err(|error| wrong(&error))?,
+            proven: TreeSize::new(proven).unwrap_or_default(),
+            checkpoint,
+            index,
+        })
+    }
+
+    /// Those of the wanted keys that each entry of a range has.
+    async fn tail(
+        &self,
+        checkpoint: &VerifiedCheckpoint,
+        range: std::ops::Range<u64>,
+        wanted: &[Key],
+    ) -> Result<Vec<Vec<Key>>, ReadError> {
+        self.entries(checkpoint, range)
+            .map_ok(|(_, entry)| {
+                let mut keys = index_keys(&entry);
+                keys.retain(|key| wanted.contains(key));
+                keys
+            })
+            .try_collect()
+            .await
+    }
+
+    async fn look_up(&self, index: &LogIndex, keys: &[Key]) -> Result<Vec<Lookup>, ReadError> {
+        let lookups = keys.iter().map(|key| Lookup::new(&index.state, *key));
+        let mut lookups: Vec<_> = lookups.collect();
+        loop {
+            // Several keys may need one partition.
+            let mut needs: BTreeMap<IndexPath, Vec<usize>> = BTreeMap::new();
+            for (n, lookup) in lookups.iter().enumerate() {
+                for path in lookup.needs() {
+                    needs.entry(path).or_default().push(n);
+                }
+            }
+            if needs.is_empty() {
+                return Ok(lookups);
+            }
+            let cache = index.checkpoint.cache();
+            let mut fetched = stream::iter(needs)
+                .map(|(path, of)| async move {
+                    let cached = cache.and_then(|cache| cache.load_index(&path));
+                    let is_cached = cached.is_some();
+                    let bytes = match cached {
+                        Some(bytes) => Bytes::from(bytes),
+                        None => self.fetch_index(&path).await?,
+                    };
+                    Ok::<_, ReadError>((path, of, bytes, is_cached))
+                })
+                .buffer_unordered(PARTITIONS_AT_ONCE);
+            while let Some((path, of, mut bytes, is_cached)) = fetched.try_next().await? {
+                let mut taken = take(&mut lookups, &of, path, &bytes);
+                if taken.is_err() && is_cached {
+                    cache.inspect(|cache| cache.remove_index(&path));
+                    bytes = self.fetch_index(&path).await?;
+                    taken = take(&mut lookups, &of, path, &bytes);
+                }
+                taken.map_err(|error| wrong(&error))?;
+                cache.inspect(|cache| cache.store_index(&path, &bytes));
+            }
+        }
+    }
+
+    /// The entries of a page of a list, which an answer of this index has.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Verification`] if it is another page, else [`ReadError::Io`].
+    pub async fn list_page(
+        &self,
+        index: &LogIndex,
+        list: &List,
+        page: u64,
+    ) -> Result<Vec<LeafIndex>, ReadError> {
+        let cache = index.checkpoint.cache();
+        self.index_object(cache, &list.path(page), |bytes| list.open(page, bytes))
+            .await
+    }
+
+    /// The newest entries that an answer of a search stands for, at most `limit` of them, newest first: also those of its lists, of which
+    /// only the pages are read that it takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::list_page`].
+    pub async fn newest(
+        &self,
+        searched: &Searched,
+        answer: &Answer,
+        limit: usize,
+    ) -> Result<Vec<LeafIndex>, ReadError> {
+        let mut newest = Vec::new();
+        // A key has a list in a run or postings beside it: so lists and what was found do not mix within a run.
+        let mut found: Vec<_> = answer.found.iter().copied().rev().peekable().collect();
+        found.reverse();
+        for list in answer.lists.iter().rev() {
+            let end = list.run().start().saturating_add(list.run().leaves());
+            while let Some(index) = found.pop_if(|index| index.get() >= end) {
+                newest.push(index);
+            }
+            let Some(index) = &searched.index else {
+                break;
+            };
+            let mut before: Option<LeafIndex> = None;
+            for page in (0..list.pages()).rev() {
+                if newest.len() >= limit {
+                    break;
+                }
+                let page_of = self.list_page(index, list, page).await?;
+                // Pages follow on each other.
+                if let (Some(last), Some(before)) = (page_of.last(), before)
+                    && *last >= before
+                {
+                    let path = list.path(page);
+                    return Err(ReadError::Verification(format!(
+                        "{path} does not end before the page after it begins"
+                    )));
+                }
+                before = page_of.first().copied();
+                newest.extend(page_of.iter().rev());
+            }
+        }
+        newest.extend(found.into_iter().rev());
+        newest.truncate(limit);
+        Ok(newest)
+    }
+
+    /// An object of the index, from the cache or the log, that was checked before it was kept.
+    async fn index_object<T>(
+        &self,
+        cache: Option<&KeyCache>,
+        path: &IndexPath,
+        check: impl Fn(&[u8]) -> Result<T, IndexError>,
+    ) -> Result<T, ReadError> {
+        if let Some(cache) = cache
+            && let Some(bytes) = cache.load_index(path)
+        {
+            match check(&bytes) {
+                Ok(checked) => return Ok(checked),
+                Err(_damaged) => cache.remove_index(path),
+            }
+        }
+        let bytes = self.fetch_index(path).await?;
+        let checked = check(&bytes).map_err(|error| wrong(&error))?;
+        cache.inspect(|cache| cache.store_index(path, &bytes));
+        Ok(checked)
+    }
+
+    async fn fetch_index(&self, path: &IndexPath) -> Result<Bytes, ReadError> {
+        let fetched = self.source.fetch(&path.to_string(), path.max_len()).await?;
+        fetched.ok_or_else(|| {
+            ReadError::Io(format!(
+                "the log has no {path}, though the checkpoint of its index needs it"
+            ))
+        })
+    }
+}
+
+fn take(
+    lookups: &mut [Lookup],
+    of: &[usize],
+    path: IndexPath,
+    bytes: &[u8],
+) -> Result<(), IndexError> {
+    for n in of {
+        if let Some(lookup) = lookups.get_mut(*n) {
+            lookup.take(path, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// The answer where there is no index.
+fn only_tail(key: Key, tail: &[Vec<Key>]) -> Answer {
+    let entries = (0..).zip(tail).filter(|(_, keys)| keys.contains(&key));
+    Answer {
+        size: TreeSize::new(tail.len() as u64).unwrap_or_default(),
+        found: entries
+            .filter_map(|(index, _)| LeafIndex::new(index))
+            .collect(),
+        lists: Vec::new(),
+    }
+}
+
+fn wrong(error: &IndexError) -> ReadError {
+    ReadError::Verification(format!("the search index: {error}"))
+}
+
+/// As many as a billion entries need.
+const PARTITIONS_AT_ONCE: usize = 32;
