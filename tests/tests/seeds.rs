@@ -21,6 +21,9 @@ use tegula_entries::{
     DigestAlgorithm, Files, Format, Hasher, StoredEntry, Verifier, hashedrekord_proposed_v1,
     hashedrekord_request, parse_proposed_v1, parse_request,
 };
+use tegula_index::{
+    Filter, IndexLeaf, IndexPath, Key, Record, Run, Shard, State, build, covered, live_runs,
+};
 use tegula_sequencer::{Batch, Slot, SlotHeader};
 use tegula_tlog::{
     Checkpoint, Edge, Hash, LeafIndex, Limits, LogDescription, Note, Policy, SigningKey, TilePath,
@@ -629,6 +632,77 @@ fn tiles() {
         [&[5][..], &change(200, 0), &change(255, 0)].concat(),
     );
     seeds.check("verified_tiles");
+}
+
+#[test]
+fn indexes() {
+    let mut seeds = Seeds::default();
+    // The first byte says what it is, as in `fuzz/src/bin/index.rs`.
+    let mut add = |name: &str, what: &[u8], bytes: &[u8]| {
+        seeds.add("index", name, [what, bytes].concat());
+    };
+    let digits = "bd42d741c701deffbf87c30e1766e305";
+    for (name, path) in [
+        ("path_partition", "index/v1/run/7/000/x001/234"),
+        ("path_page", "index/v1/run/7/x001/234/x001/x234/067.d/002"),
+        ("path_list", &format!("index/v1/list/7/000/{digits}/000")),
+        ("path_state", "index/v1/state/x039/062"),
+    ] {
+        path.parse::<IndexPath>().unwrap();
+        add(name, &[0], path.as_bytes());
+    }
+    let keys = [b"a", b"b", b"c"].map(|entry| Key::leaf(&leaf_hash(entry)));
+    let filters = [&keys[..], &[]].map(|keys| Filter::new(keys).unwrap());
+    add("filter", &[1], &filters[0].to_bytes());
+    add("filter_empty", &[1], &filters[1].to_bytes());
+    let shard = Shard::new(64, 8, filters.to_vec()).unwrap();
+    add("shard", &[2], &shard.to_bytes());
+
+    // The worked example of section 13, as its run and state are.
+    let mut entries = vec![Vec::new(); 256];
+    for entry in [3, 200] {
+        entries[entry] = vec![Key::new(5, b"alice@example.com")];
+    }
+    entries[7] = vec![Key::new(6, b"example.com")];
+    let built = build(Run::new(0, 0).unwrap(), &entries).unwrap();
+    add("partition", &[4, 0], &built.objects[0].1);
+    for size in [1, 3, 4] {
+        let size = TreeSize::new(size).unwrap();
+        let live = live_runs(size).unwrap();
+        let records: Vec<Record> = live.iter().map(|_| built.record).collect();
+        let leaf = IndexLeaf::new(covered(size).unwrap(), leaf_hash(b"log"), &records);
+        // The target makes the proof right.
+        let proof = [Hash([0; 32])].repeat(usize::try_from(size.get() / 2).unwrap());
+        let state = State::encode(&leaf, &records, &proof);
+        let less = u8::try_from(size.get() - 1).unwrap();
+        add(&format!("state_{size}"), &[3, less], &state);
+    }
+    // One of two partitions, an empty one of a long run, a directory, and a page.
+    let object = |head: [u8; 4], count: u32, q: u64, rest: &[&[u8]]| {
+        let numbers = [&head[..], &count.to_be_bytes(), &[0; 8], &q.to_be_bytes()];
+        [numbers.concat(), rest.concat()].concat()
+    };
+    let entry = [&[0xff; 16][..], &[2, 3, 0xc4, 1]].concat();
+    let half = object([1, 0, 1, 0], 1, 1, &[&[7; 32], &entry]);
+    add("partition_half", &[4, 1 << 2], &half);
+    let empty = object([1, 3, 0, 0], 0, 0, &[]);
+    add("partition_empty", &[4, 2], &empty);
+    let pages = [&[1; 16][..], &[7; 32], &[2; 16], &[8; 32]];
+    let directory = object([2, 0, 0, 0], 4_097, 0, &pages);
+    add("directory", &[4, 0], &directory);
+    let page = object([3, 0, 0, 0], 1, 0, &[&1_u64.to_be_bytes(), &entry]);
+    add("page", &[5, 0], &page);
+
+    // One page, and the second of two.
+    for (name, count) in [("list", 1_025), ("list_second", 16_385)] {
+        let mut entries = vec![Vec::new(); 65_536];
+        entries[..count].fill(vec![keys[0]]);
+        let built = build(Run::new(4, 0).unwrap(), &entries).unwrap();
+        let mut pages = built.objects.iter().rev();
+        let page = pages.find(|(path, _)| matches!(path, IndexPath::List { .. }));
+        add(name, &[6], &page.unwrap().1);
+    }
+    seeds.check("index");
 }
 
 /// The key in a certificate of version 3 with one extension, whose signature nobody checks.

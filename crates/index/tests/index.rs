@@ -678,8 +678,8 @@ fn varint(mut number: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_list_whose_pages_overlap_is_not_merged() {
-    // All of 65,536 leaves but a few have the key, and the second page begins within the first.
+fn a_list_whose_pages_overlap_or_are_cut_elsewhere_is_not_merged() {
+    // The second page begins within the first, or what belongs into the first.
     let page = |j: u64, count: u64, first: u64| {
         let mut head = vec![4, 4, 0, 0];
         head.extend((count as u32).to_be_bytes());
@@ -691,8 +691,8 @@ fn a_list_whose_pages_overlap_is_not_merged() {
         let postings = [first, vec![0; count as usize - 1]].concat();
         (head, postings)
     };
-    let merged = |second: u64| {
-        let pages = [page(0, 16_384, 0), page(1, 1, second)];
+    let merged = |in_first: u64, second: u64| {
+        let pages = [page(0, in_first, 0), page(1, 16_385 - in_first, second)];
         let hashes = pages
             .clone()
             .map(|(head, postings)| leaf_hash(&[head, postings].concat()));
@@ -724,11 +724,18 @@ fn a_list_whose_pages_overlap_is_not_merged() {
         };
         merge.hash_unit(0, read).map(|unit| unit.to_bytes().len())
     };
-    assert_eq!(merged(16_384).unwrap(), 32);
+    assert_eq!(merged(16_384, 16_384).unwrap(), 32);
     assert_eq!(
-        merged(16_383).unwrap_err().to_string(),
+        merged(16_384, 16_383).unwrap_err().to_string(),
         format!(
             "a run that is merged: index/v1/list/4/000/{}/001 has 16383 as its posting, expected 16384 to 65535",
+            key(1)
+        )
+    );
+    assert_eq!(
+        merged(16_383, 16_383).unwrap_err().to_string(),
+        format!(
+            "a run that is merged: index/v1/list/4/000/{}/000 has 16383 as its number of postings, expected 16384",
             key(1)
         )
     );
