@@ -39,7 +39,5 @@ pub use fsck::{FsckOptions, FsckReport};
 pub use http::{HttpOptions, HttpSource, without_userinfo};
 pub use memory::CheckpointMemory;
 pub use reader::{ConsistencyProof, MAX_CHECKPOINT_LEN, Reader, VerifiedCheckpoint};
-pub use search::{
-    Audit, Difference, LogIndex, SearchOptions, Searched, index_keys,
-};
+pub use search::{Audit, Difference, LogIndex, SearchOptions, Searched, index_keys};
 pub use source::Source;

@@ -4,8 +4,8 @@
 //! to the log's own tree, and every object is checked before it is used or kept: `tiles-format.md`, section 13. What remains to be believed is
 //! that the log put every entry into it: that is what [`Reader::audit_run`] checks.
 
-mod index_log;
 mod audit;
+mod index_log;
 
 use std::collections::BTreeMap;
 
@@ -110,7 +110,10 @@ impl Reader {
         let ahead = |index: &VerifiedCheckpoint, log: &VerifiedCheckpoint| {
             covered(index.size()).is_none_or(|covered| covered > log.size())
         };
-        if index.as_ref().is_some_and(|index| ahead(index, &checkpoint)) {
+        if index
+            .as_ref()
+            .is_some_and(|index| ahead(index, &checkpoint))
+        {
             checkpoint = self.checkpoint().await?;
         }
         self.search_with(checkpoint, index, keys, options).await

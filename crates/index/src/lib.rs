@@ -39,7 +39,7 @@ mod varint;
 pub use build::{BuildError, Built, build};
 pub use error::IndexError;
 pub use filter::{Filter, FilterError, MAX_SHARD, Shard};
-pub use key::{entry_keys, Key, LEAF_DOMAIN};
+pub use key::{Key, LEAF_DOMAIN, entry_keys};
 pub use leaf::{IndexLeaf, Record};
 pub use list::{List, MAX_LIST_PAGE};
 pub use live::{BASE_LEAVES, Run, covered, live_runs};

@@ -51,6 +51,8 @@ pub struct Indexer {
     known: Option<Known>,
     /// Objects that were made and are not known to be durable.
     unsynced: Unsynced,
+    /// The index size up to which notes of merges were removed.
+    cleaned: u64,
 }
 
 /// What the index says so far: as it was published, and a few leaves more.
@@ -124,6 +126,7 @@ impl Indexer {
             extract,
             known: None,
             unsynced: Unsynced::These(Vec::new()),
+            cleaned: 0,
         })
     }
 

@@ -191,8 +191,10 @@ fn print(cx: &Context, audit: &Audit) {
         return;
     }
     let verdict = if audit.is_right() { "right" } else { "WRONG" };
-    cx.output
-        .line(format!("Run {run}: {verdict}, entries {from} to {}", to - 1));
+    cx.output.line(format!(
+        "Run {run}: {verdict}, entries {from} to {}",
+        to - 1
+    ));
 }
 
 /// What shows, to whoever has the log, that a run is wrong.

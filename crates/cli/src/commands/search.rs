@@ -223,7 +223,10 @@ fn digests(path: &Path) -> io::Result<Vec<SearchKey>> {
 pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     let wanted = args.wanted()?;
     let log = cx.open_log().await?;
-    let keys: Vec<_> = wanted.iter().flat_map(|wanted| wanted.keys.clone()).collect();
+    let keys: Vec<_> = wanted
+        .iter()
+        .flat_map(|wanted| wanted.keys.clone())
+        .collect();
     let options = SearchOptions {
         max_scanned: args.scan,
     };
@@ -278,11 +281,7 @@ async fn select(
     Ok((count, newest.collect()))
 }
 
-async fn all(
-    log: &Log,
-    searched: &Searched,
-    answer: &Answer,
-) -> Result<Vec<LeafIndex>, CliError> {
+async fn all(log: &Log, searched: &Searched, answer: &Answer) -> Result<Vec<LeafIndex>, CliError> {
     Ok(log.reader.newest(searched, answer, usize::MAX).await?)
 }
 
@@ -386,14 +385,17 @@ fn print(
             Ok(stored) => leaf::print_entry(cx, &stored),
             Err(_raw) => match str::from_utf8(&entry.body) {
                 Ok(text) => cx.output.line(format!("Body: {text}")),
-                Err(_) => cx.output.line(format!("Body: {}", entry.body.escape_ascii())),
+                Err(_) => cx
+                    .output
+                    .line(format!("Body: {}", entry.body.escape_ascii())),
             },
         }
     }
     let shown = found.len() as u64;
     if shown < count {
-        cx.output
-            .line(format!("Found: {count} entries, of which the newest {shown} are listed"));
+        cx.output.line(format!(
+            "Found: {count} entries, of which the newest {shown} are listed"
+        ));
     } else {
         let entries = if count == 1 { "entry" } else { "entries" };
         cx.output.line(format!("Found: {count} {entries}"));
@@ -461,7 +463,10 @@ mod tests {
             ("@example.com", "example.com"),
             ("https://GitHub.com/", "https://github.com/"),
             ("https://github.com/org/", "https://github.com/org/"),
-            ("https://github.com/org/repo/", "https://github.com/org/repo/"),
+            (
+                "https://github.com/org/repo/",
+                "https://github.com/org/repo/",
+            ),
         ] {
             assert_eq!(identity_prefix(given).unwrap(), expected);
         }
@@ -484,7 +489,11 @@ mod tests {
     fn prefixes_are_those_that_entries_have() {
         let identity = "https://github.com/Org/repo/.github/workflows/x.yml@refs/heads/main";
         let keys = SearchKey::identities(identity);
-        for prefix in ["https://github.com/", "https://github.com/org/", "https://github.com/ORG/repo/"] {
+        for prefix in [
+            "https://github.com/",
+            "https://github.com/org/",
+            "https://github.com/ORG/repo/",
+        ] {
             let key = SearchKey::new(Domain::IdentityPrefix, identity_prefix(prefix).unwrap());
             assert!(keys.contains(&key), "{prefix}");
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
-use tegula_entries::Verifier;
 use tegula_client::index_keys;
+use tegula_entries::Verifier;
 use tegula_sequencer::{
     Config, Error, IndexOptions, Indexer, Keep, Others, RealEnv, Sequencer, Signers, TidyOptions,
 };

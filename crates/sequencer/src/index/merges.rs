@@ -2,7 +2,8 @@
 //!
 //! A large run may be made for as long as it is not live. `index-work/v1/<level>/<n>/h/<unit>` has the hashes of a unit after the first
 //! pass, `done/<unit>` is there when its objects are, and `made` has the run's record when all are. They are private, and may be removed at
-//! any time: then the work is done again, and comes to the same.
+//! any time: then the work is done again, and comes to the same. `done` holds the filter of the unit's leaf hashes, and
+//! `filter/<level>/<n>/<shard>` those of all units, for writers that look for duplicates.
 
 use std::sync::Arc;
 
@@ -142,7 +143,8 @@ impl Indexer {
                     return Err(error);
                 }
             };
-            self.note(&work.unit(DONE, unit)?, filter.to_bytes()).await?;
+            self.note(&work.unit(DONE, unit)?, filter.to_bytes())
+                .await?;
             report.units += 1;
         }
         self.keep_filters(&work, &merge).await?;
@@ -203,12 +205,19 @@ impl Indexer {
                     Ok(filter) => filters.push(filter),
                     Err(error) => {
                         self.store.remove(&path).await?;
-                        return Err(unavailable(format!("{}: {error}, it is made again", path.as_str())));
+                        return Err(unavailable(format!(
+                            "{}: {error}, it is made again",
+                            path.as_str()
+                        )));
                     }
                 }
             }
             let first = shard * UNITS_PER_SHARD * UNIT;
-            let bits = Record { weight: merge.weight(), root: Hash([0; 32]) }.bits();
+            let bits = Record {
+                weight: merge.weight(),
+                root: Hash([0; 32]),
+            }
+            .bits();
             let shard_path = filter_path(work.run, shard)?;
             let shard = made(Shard::new(first, bits, filters))?;
             self.note(&shard_path, shard.to_bytes()).await?;
@@ -263,12 +272,16 @@ impl Indexer {
         (begin..units).chain(0..begin)
     }
 
-    /// Removes the notes of merges whose runs are live in the published index.
+    /// Removes the notes of merges whose runs are live in the published index, and the filters of runs that are no longer.
     pub(super) async fn clean_up(&mut self, size: TreeSize) -> Result<(), Error> {
-        let live = |run: &&Run| {
-            run.level() > MAX_SMALL_LEVEL && run.live_from() + CLEANED_FOR >= size.get()
-        };
-        let runs: Vec<_> = self.known()?.records.keys().filter(live).copied().collect();
+        let is_new = |run: &&Run| run.level() > MAX_SMALL_LEVEL && run.live_from() > self.cleaned;
+        let runs: Vec<_> = self
+            .known()?
+            .records
+            .keys()
+            .filter(is_new)
+            .copied()
+            .collect();
         for run in runs {
             let work = Work { run };
             let listed = self
@@ -313,7 +326,9 @@ pub(super) fn filter_path(run: Run, shard: u64) -> Result<ObjectPath, Error> {
 
 /// How many shards the filters of a run are in.
 pub(super) fn shards(record: &Record) -> u64 {
-    (1_u64 << record.bits()).div_ceil(UNIT).div_ceil(UNITS_PER_SHARD)
+    (1_u64 << record.bits())
+        .div_ceil(UNIT)
+        .div_ceil(UNITS_PER_SHARD)
 }
 
 fn filters(run: Run) -> String {
@@ -347,5 +362,3 @@ const DONE: &str = "done";
 const UNITS_PER_SHARD: u64 = 128;
 /// Names that are listed together.
 const PAGE: usize = 1_000;
-/// Index sizes for which notes of a merge are looked for after its run is live.
-const CLEANED_FOR: u64 = 16;
