@@ -62,6 +62,14 @@ impl Lookup {
         }
     }
 
+    /// Leaves a run out in which the key is known not to be, by other means: nothing proves it then.
+    pub fn leave_out(&mut self, run: Run) {
+        let searched = self.runs.iter_mut().find(|searched| searched.run == run);
+        if let Some(searched) = searched {
+            searched.at = At::Found(None);
+        }
+    }
+
     /// What to read next, all of it at the same time: a partition of each run, and then, seldom, a page of some.
     pub fn needs(&self) -> Vec<IndexPath> {
         let runs = self.runs.iter();

@@ -1,7 +1,7 @@
 //! What a warm writer knows: the tip of the chain, and what came since the published checkpoint.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -257,8 +257,9 @@ impl Chain {
         log_id: &[u8; 32],
         attempt: [u8; 16],
         now_ms: u64,
+        earlier: &HashMap<Hash, u64>,
     ) -> Result<Plan, Error> {
-        let (places, new) = self.place(groups, config.dedup_window > 0)?;
+        let (places, new) = self.place(groups, config.dedup_window > 0, earlier)?;
         if new.is_empty() {
             return Ok(Plan::Nothing(places));
         }
@@ -340,12 +341,17 @@ impl Chain {
     }
 
     /// Where the entries of a group are, if all of them are in the log.
-    pub(crate) fn known(&self, group: &Group<'_>, config: &Config) -> Option<Vec<Place>> {
+    pub(crate) fn known(
+        &self,
+        group: &Group<'_>,
+        config: &Config,
+        earlier: &HashMap<Hash, u64>,
+    ) -> Option<Vec<Place>> {
         if config.dedup_window == 0 {
             return None;
         }
         let place = |pending: &Pending| {
-            let index = LeafIndex::new(self.recent.find(&pending.leaf)?)?;
+            let index = LeafIndex::new(self.find(&pending.leaf, earlier)?)?;
             Some(Place {
                 index,
                 duplicate: true,
@@ -354,11 +360,31 @@ impl Chain {
         group.pending.iter().map(place).collect()
     }
 
+    /// Where a leaf is: among the last ones, or among those that were looked up.
+    fn find(&self, leaf: &Hash, earlier: &HashMap<Hash, u64>) -> Option<u64> {
+        let earlier = earlier.get(leaf).copied();
+        earlier.or_else(|| self.recent.find(leaf))
+    }
+
+    /// The first leaf that is searched without the index: those from here on are held.
+    pub(crate) fn held_from(&self) -> u64 {
+        self.recent.first()
+    }
+
+    /// Those of the leaves that are not among the last ones.
+    pub(crate) fn not_held(&self, groups: &[Group<'_>]) -> Vec<Hash> {
+        let pending = groups.iter().flat_map(|group| group.pending.iter());
+        let leaves = pending.map(|pending| pending.leaf);
+        let leaves: HashSet<_> = leaves.filter(|leaf| self.recent.find(leaf).is_none()).collect();
+        leaves.into_iter().collect()
+    }
+
     /// A place for each entry, and the entries that are new.
     fn place<'a>(
         &self,
         groups: &'a [Group<'_>],
         dedup: bool,
+        earlier: &HashMap<Hash, u64>,
     ) -> Result<(Vec<Vec<Place>>, Vec<&'a Pending>), Error> {
         let start = self.size().get();
         let mut places = Vec::with_capacity(groups.len());
@@ -369,7 +395,7 @@ impl Chain {
             for pending in group.pending.iter() {
                 let next = start + new.len() as u64;
                 let known = if dedup {
-                    let earlier = self.recent.find(&pending.leaf);
+                    let earlier = self.find(&pending.leaf, earlier);
                     earlier.or_else(|| in_slot.get(&pending.leaf).copied())
                 } else {
                     None

@@ -31,6 +31,11 @@ impl Recent {
         }
     }
 
+    /// The first leaf in the window.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// The first index at which the window holds this leaf.
     pub(crate) fn find(&self, leaf: &Hash) -> Option<u64> {
         self.table

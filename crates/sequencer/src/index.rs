@@ -8,6 +8,7 @@
 //! Only the progress of a merge is believed as it is found among the private objects; `tegula index audit` does not believe it.
 
 mod merges;
+mod older;
 mod pass;
 mod publish;
 mod recover;
@@ -26,6 +27,7 @@ use tegula_tlog::{
     root_tiles,
 };
 
+pub(crate) use older::Older;
 pub(crate) use recover::forget_unpublished;
 
 use crate::error::Error;

@@ -283,17 +283,15 @@ impl Indexer {
             .copied()
             .collect();
         for run in runs {
-            let work = Work { run };
-            let listed = self
-                .store
-                .list(Root::Private, &work.prefix(""), None, PAGE)
-                .await?;
-            for path in listed {
-                let path =
-                    ObjectPath::private(path).map_err(|error| unavailable(error.to_string()))?;
-                self.store.remove(&path).await?;
+            let children = run.children().into_iter().flatten().map(filters);
+            let prefixes = children.chain([Work { run }.prefix("")]);
+            for prefix in prefixes {
+                for path in self.store.list(Root::Private, &prefix, None, PAGE).await? {
+                    self.store.remove(&private(path)?).await?;
+                }
             }
         }
+        self.cleaned = size.get();
         Ok(())
     }
 }
@@ -325,7 +323,7 @@ pub(super) fn filter_path(run: Run, shard: u64) -> Result<ObjectPath, Error> {
 }
 
 /// How many shards the filters of a run are in.
-pub(super) fn shards(record: &Record) -> u64 {
+pub(super) fn shards_of(record: &Record) -> u64 {
     (1_u64 << record.bits())
         .div_ceil(UNIT)
         .div_ceil(UNITS_PER_SHARD)
