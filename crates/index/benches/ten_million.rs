@@ -794,8 +794,10 @@ impl Publications {
 }
 
 /// What a search asks for beside partitions: two checkpoints, the state, the bundle after it, the tiles at the log's right edge.
+/// Where a bundle ends at the size there is a tile less, but not at the next size.
 fn beside(log_size: u64) -> u64 {
-    4 + Edge::tiles_needed(TreeSize::new(log_size).unwrap()).len() as u64
+    let size = TreeSize::new(log_size | (BASE_LEAVES - 1)).unwrap();
+    4 + Edge::tiles_needed(size).len() as u64
 }
 
 /// The CPU time of the process.

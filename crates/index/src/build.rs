@@ -1,7 +1,5 @@
 //! A run from the keys of its leaves.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use tegula_tlog::{Hash, LeafIndex, TreeFull};
 
 use crate::key::Key;
@@ -75,24 +73,24 @@ pub fn build(run: Run, keys: &[Vec<Key>]) -> Result<Built, BuildError> {
         root: Hash([0; 32]),
     };
     let bits = unrooted.bits();
-    let mut by_key: BTreeMap<Key, Vec<u64>> = BTreeMap::new();
-    for (leaf, keys) in (0..).zip(keys) {
-        for key in keys {
-            let leaves = by_key.entry(*key).or_default();
-            if leaves.last() != Some(&leaf) {
-                leaves.push(leaf);
-            }
-        }
-    }
-    let mut by_key = by_key.into_iter().peekable();
+    let keys = (0..).zip(keys);
+    let postings = keys.flat_map(|(leaf, keys)| keys.iter().map(move |key| (*key, leaf)));
+    let mut postings: Vec<(Key, u64)> = postings.collect();
+    postings.sort_unstable();
+    postings.dedup();
+    let mut by_key = postings.chunk_by(|(a, _), (b, _)| a == b).peekable();
     let mut objects = Vec::new();
     let (units, partitions) = units(bits);
     let mut drafts: Vec<(u64, Draft)> = Vec::new();
     for q in 0..units * partitions {
         let mut writer = Writer::new(run, bits, q);
-        while let Some((key, leaves)) = by_key.next_if(|(key, _)| key.prefix(bits) == q) {
-            let postings = postings(run, key, leaves, &mut objects)?;
-            objects.extend(writer.push(&key, &postings)?);
+        while let Some([(key, _), ..]) = by_key.peek().copied()
+            && key.prefix(bits) == q
+            && let Some(postings) = by_key.next()
+        {
+            let leaves = postings.iter().map(|(_, leaf)| *leaf).collect();
+            let postings = with_list(run, *key, leaves, &mut objects)?;
+            objects.extend(writer.push(key, &postings)?);
         }
         let (draft, page) = writer.finish();
         objects.extend(page);
@@ -114,12 +112,17 @@ pub fn build(run: Run, keys: &[Vec<Key>]) -> Result<Built, BuildError> {
 fn weight(keys: &[Vec<Key>]) -> u64 {
     let base_leaves = usize::try_from(BASE_LEAVES).unwrap_or(usize::MAX);
     let bundles = keys.chunks(base_leaves);
-    let distinct = bundles.map(|bundle| bundle.iter().flatten().collect::<BTreeSet<_>>().len());
+    let distinct = bundles.map(|bundle| {
+        let mut keys: Vec<&Key> = bundle.iter().flatten().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.len()
+    });
     distinct.sum::<usize>() as u64
 }
 
 /// The postings of a key as its partition has them. A long list goes to the objects.
-fn postings(
+fn with_list(
     run: Run,
     key: Key,
     leaves: Vec<u64>,

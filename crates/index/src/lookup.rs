@@ -9,7 +9,7 @@ use crate::list::List;
 use crate::live::Run;
 use crate::partition::{Contents, Partition};
 use crate::path::IndexPath;
-use crate::postings::{Postings, Scope};
+use crate::postings::Postings;
 use crate::state::State;
 
 /// A search for one key: it says which objects it needs, and is given them, until it needs none.
@@ -145,7 +145,7 @@ struct Searched {
 #[derive(Clone, Debug)]
 enum At {
     Partition,
-    Page(Partition, u64),
+    Page(Box<Partition>, u64),
     Found(Option<Postings>),
 }
 
@@ -167,22 +167,14 @@ impl Searched {
                 let q = key.prefix(self.record.bits());
                 let partition = Partition::open(self.run, &self.record, q, bytes)?;
                 match &partition.contents {
-                    Contents::Keys(keys) => At::Found(keys.find(&partition.scope, key)?),
+                    Contents::Keys(keys) => At::Found(keys.find(key)?),
                     Contents::Directory(_) => match partition.page_of(key) {
-                        Some(page) => At::Page(partition, page),
+                        Some(page) => At::Page(Box::new(partition), page),
                         None => At::Found(None),
                     },
                 }
             }
-            At::Page(partition, page) => {
-                let keys = partition.open_page(*page, bytes)?;
-                let path = partition.page_path(*page);
-                let scope = Scope {
-                    path,
-                    ..partition.scope
-                };
-                At::Found(keys.find(&scope, key)?)
-            }
+            At::Page(partition, page) => At::Found(partition.open_page(*page, bytes)?.find(key)?),
             At::Found(_) => return Ok(()),
         };
         Ok(())

@@ -15,7 +15,7 @@ use crate::list::{List, ListPages};
 use crate::live::Run;
 use crate::partition::{Contents, Draft, Keys, Partition, PartitionFull, Writer};
 use crate::path::IndexPath;
-use crate::postings::{Entries, MAX_INLINE, Postings, Scope};
+use crate::postings::{Entries, MAX_INLINE, Postings};
 use crate::tree::{RunTree, UnitHashes, grow, units};
 
 /// The work of making a run from the four that it covers.
@@ -249,13 +249,13 @@ impl Merge {
             return Err(self.no_unit(unit));
         }
         let first = unit * partitions;
-        let mut streams = Vec::new();
+        let (mut streams, mut spare) = (Vec::new(), Vec::new());
         for (run, record) in self.children {
             let read_of = self.read_of(&record, first, partitions);
             let mut stream = Stream::new(run, record, read_of);
-            stream.advance(read)?;
+            stream.advance(read, &mut spare)?;
             while stream.key().is_some_and(|key| key.prefix(bits) < first) {
-                stream.advance(read)?;
+                stream.advance(read, &mut spare)?;
             }
             streams.push(stream);
         }
@@ -269,7 +269,7 @@ impl Merge {
                 for stream in &mut streams {
                     if let Some((_, postings)) = stream.head.take_if(|(at, _)| *at == key) {
                         parts.push((stream.run, postings));
-                        stream.advance(read)?;
+                        stream.advance(read, &mut spare)?;
                     }
                 }
                 out.saw(key);
@@ -277,6 +277,11 @@ impl Merge {
                 let page = writer.push(&key, &postings);
                 if let Some((path, page)) = page.map_err(MergeError::Partition)? {
                     out.put(path, page)?;
+                }
+                if let Postings::Inline(mut indexes) = postings {
+                    // Most keys have one posting: its vector serves the next one.
+                    indexes.clear();
+                    spare.push(indexes);
                 }
             }
             let (draft, page) = writer.finish();
@@ -397,7 +402,7 @@ struct Stream {
     to_read: std::ops::Range<u64>,
     partition: Option<Partition>,
     page: u64,
-    keys: Option<(Keys, Scope)>,
+    keys: Option<Keys>,
     entries: Entries,
     head: Option<(Key, Postings)>,
 }
@@ -420,12 +425,19 @@ impl Stream {
         self.head.as_ref().map(|(key, _)| *key)
     }
 
-    fn advance<E>(&mut self, read: Read<'_, E>) -> Result<(), MergeError<E>> {
+    /// Goes on to the next key. Its indexes are in one of the spare vectors, if there is any.
+    fn advance<E>(
+        &mut self,
+        read: Read<'_, E>,
+        spare: &mut Vec<Vec<u64>>,
+    ) -> Result<(), MergeError<E>> {
         loop {
-            if let Some((keys, scope)) = &self.keys {
-                let next = self.entries.next(&keys.body, scope);
-                self.head = next.map_err(MergeError::Child)?;
-                if self.head.is_some() {
+            if let Some(keys) = &self.keys {
+                let mut indexes = spare.pop().unwrap_or_default();
+                let (body, scope) = (&keys.body, &keys.scope);
+                let next = self.entries.next(body, scope, &mut indexes, |_| true);
+                if let Some((key, list)) = next.map_err(MergeError::Child)? {
+                    self.head = Some((key, list.unwrap_or(Postings::Inline(indexes))));
                     return Ok(());
                 }
                 self.keys = None;
@@ -437,13 +449,9 @@ impl Stream {
                 let bytes = read(path).map_err(MergeError::Caller)?;
                 let keys = partition.open_page(self.page, &bytes);
                 let keys = keys.map_err(MergeError::Child)?;
-                let scope = Scope {
-                    path,
-                    ..partition.scope
-                };
                 self.page += 1;
                 self.entries = Entries::new(keys.count);
-                self.keys = Some((keys, scope));
+                self.keys = Some(keys);
                 continue;
             }
             let Some(q) = self.to_read.next() else {
@@ -453,17 +461,16 @@ impl Stream {
             let path = IndexPath::Partition { run: self.run, q };
             let bytes = read(path).map_err(MergeError::Caller)?;
             let partition = Partition::open(self.run, &self.record, q, &bytes);
-            let mut partition = partition.map_err(MergeError::Child)?;
+            let partition = partition.map_err(MergeError::Child)?;
             self.page = 0;
-            if let Contents::Keys(keys) = &mut partition.contents {
-                let body = std::mem::take(&mut keys.body);
-                let count = keys.count;
-                self.entries = Entries::new(count);
-                self.keys = Some((Keys { body, count }, partition.scope));
-                self.partition = None;
-            } else {
-                self.partition = Some(partition);
-            }
+            self.partition = match partition.contents {
+                Contents::Keys(keys) => {
+                    self.entries = Entries::new(keys.count);
+                    self.keys = Some(keys);
+                    None
+                }
+                Contents::Directory(_) => Some(partition),
+            };
         }
     }
 }

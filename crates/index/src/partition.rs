@@ -25,9 +25,10 @@ pub(crate) enum Contents {
     Directory(Vec<Entry>),
 }
 
-/// The keys of a partition or of a page, each of which was looked at once.
+/// The keys of a partition or of a page. It has the hash that was committed to; whether it is sound shows where it is read, to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
+    pub(crate) scope: Scope,
     pub(crate) body: Vec<u8>,
     pub(crate) count: u64,
 }
@@ -59,7 +60,14 @@ impl Partition {
     ) -> Result<Self, IndexError> {
         let bits = record.bits();
         let path = IndexPath::Partition { run, q };
-        let scope = Scope { path, run, bits, q };
+        let scope = Scope {
+            path,
+            run,
+            bits,
+            q,
+            first: None,
+            end: None,
+        };
         let mut reader = Reader { rest: bytes, path };
         let kind = reader.u8("its header")?;
         reader.range("kind", kind.into(), KEYS.into(), DIRECTORY.into())?;
@@ -77,7 +85,8 @@ impl Partition {
         })?;
         let contents = if kind == KEYS {
             reader.range("number of keys", count, 0, MAX_PAGE_KEYS)?;
-            Contents::Keys(Keys::check(&scope, count, body)?)
+            let body = body.to_vec();
+            Contents::Keys(Keys { scope, body, count })
         } else {
             reader.range("number of keys", count, MAX_PAGE_KEYS + 1, MAX_KEYS)?;
             Contents::Directory(read_directory(reader, &scope, count)?)
@@ -129,43 +138,38 @@ impl Partition {
                 expected: entry.hash,
             });
         }
-        let scope = Scope { path, ..self.scope };
+        let scope = Scope {
+            path,
+            first: Some(entry.first),
+            end: entry.end,
+            ..self.scope
+        };
         let kind = reader.u8("its header")?;
         reader.field("kind", kind, PAGE.into())?;
         let count = read_head(&mut reader, &scope)?;
         reader.field("number of keys", count, entry.count)?;
         let found = reader.u64("its header")?;
         reader.field("page", found, page)?;
-        let keys = Keys::check(&scope, count, reader.rest)?;
-        let (mut entries, mut last) = (Entries::new(count), None);
-        while let Some(key) = entries.skip(&keys.body, &scope)? {
-            let foreign = last.is_none() && key != entry.first;
-            if foreign || entry.end.is_some_and(|end| key >= end) {
-                return Err(IndexError::Place { path, key });
-            }
-            last = Some(key);
-        }
-        Ok(keys)
+        let body = reader.rest.to_vec();
+        Ok(Keys { scope, body, count })
     }
 }
 
 impl Keys {
-    fn check(scope: &Scope, count: u64, body: &[u8]) -> Result<Self, IndexError> {
-        let mut entries = Entries::new(count);
-        while entries.skip(body, scope)?.is_some() {}
-        let body = body.to_vec();
-        Ok(Self { body, count })
-    }
-
-    pub(crate) fn find(&self, scope: &Scope, key: &Key) -> Result<Option<Postings>, IndexError> {
+    /// Looks at all of it, and takes from it what there is of the key.
+    pub(crate) fn find(&self, key: &Key) -> Result<Option<Postings>, IndexError> {
         let (mut entries, mut indexes) = (Entries::new(self.count), Vec::new());
         let wanted = |found: &Key| found == key;
-        while let Some((found, list)) = entries.read(&self.body, scope, &mut indexes, wanted)? {
+        let mut postings = None;
+        while let Some((found, list)) =
+            entries.next(&self.body, &self.scope, &mut indexes, wanted)?
+        {
             if wanted(&found) {
-                return Ok(Some(list.unwrap_or(Postings::Inline(indexes))));
+                let indexes = std::mem::take(&mut indexes);
+                postings = Some(list.unwrap_or(Postings::Inline(indexes)));
             }
         }
-        Ok(None)
+        Ok(postings)
     }
 }
 

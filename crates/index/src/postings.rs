@@ -34,6 +34,9 @@ pub(crate) struct Scope {
     pub(crate) run: Run,
     pub(crate) bits: u8,
     pub(crate) q: u64,
+    /// Of a page, as its directory has it: its first key, and the next page's.
+    pub(crate) first: Option<Key>,
+    pub(crate) end: Option<Key>,
 }
 
 /// Appends a key and its postings to a body.
@@ -85,25 +88,10 @@ impl Entries {
         }
     }
 
-    /// The next key. `None` after the last one, if nothing is left over.
+    /// The next key, and its list if it has one. `None` after the last one, if nothing is left over.
+    ///
+    /// Its indexes, if it has no list, are added to `indexes` where the key is wanted. They are looked at in any case.
     pub(crate) fn next(
-        &mut self,
-        body: &[u8],
-        scope: &Scope,
-    ) -> Result<Option<(Key, Postings)>, IndexError> {
-        let mut indexes = Vec::new();
-        let entry = self.read(body, scope, &mut indexes, |_| true)?;
-        Ok(entry.map(|(key, list)| (key, list.unwrap_or(Postings::Inline(indexes)))))
-    }
-
-    /// The next key, of which all was looked at.
-    pub(crate) fn skip(&mut self, body: &[u8], scope: &Scope) -> Result<Option<Key>, IndexError> {
-        let entry = self.read(body, scope, &mut Vec::new(), |_| false)?;
-        Ok(entry.map(|(key, _)| key))
-    }
-
-    /// The next key, and its list if it has one. Its indexes, if it has none, are added to `indexes` where the key is wanted; they are looked at in any case.
-    pub(crate) fn read(
         &mut self,
         body: &[u8],
         scope: &Scope,
@@ -121,7 +109,9 @@ impl Entries {
         if let Some(before) = self.before.filter(|before| *before >= key) {
             return Err(IndexError::Order { path, key, before });
         }
-        if key.prefix(scope.bits) != scope.q {
+        let foreign = self.before.is_none() && scope.first.is_some_and(|first| first != key)
+            || scope.end.is_some_and(|end| end <= key);
+        if foreign || key.prefix(scope.bits) != scope.q {
             return Err(IndexError::Place { path, key });
         }
         let count = reader.varint("a number of postings")?;

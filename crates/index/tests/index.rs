@@ -865,6 +865,47 @@ fn a_damaged_child_is_not_merged() {
     assert!(matches!(refused, MergeError::Foreign { .. }), "{refused}");
 }
 
+#[test]
+fn a_child_that_no_honest_index_commits_to_is_not_merged() {
+    let run = Run::new(1, 0).unwrap();
+    let [first, ..] = run.children().unwrap();
+    let empty = run.children().unwrap().map(|child| {
+        let built = build(child, &vec![Vec::new(); 256]).unwrap();
+        (built.record, built.objects[0].1.clone())
+    });
+    let said = |count, body: &[u8]| {
+        let bytes = partition(count, body);
+        let mut children = empty.clone();
+        let root = leaf_hash(&bytes);
+        children[0] = (Record { weight: 2, root }, bytes);
+        let merge = Merge::new(run, children.clone().map(|(record, _)| record)).unwrap();
+        let read = |path: IndexPath| {
+            let n = run_of(&path).n() as usize;
+            Ok::<_, Infallible>(children[n].1.clone())
+        };
+        match merge.hash_unit(0, read) {
+            Ok(_) => String::new(),
+            Err(refused) => refused.to_string(),
+        }
+    };
+    let entry = |number, posting: &[u8]| [&ground(number).0[..], posting].concat();
+    let both = [entry(1, &[1, 3]), entry(2, &[2, 3, 5])].concat();
+    let place = format!(
+        "a run that is merged: index/v1/run/{}/000/000",
+        first.level()
+    );
+    assert_eq!(said(2, &both), "");
+    assert_eq!(said(1, &both), format!("{place} has 19 bytes left over"));
+    assert_eq!(said(3, &both), format!("{place} ends within a key"));
+    let down = [entry(2, &[1, 3]), entry(1, &[1, 3])].concat();
+    assert!(said(2, &down).ends_with("expected a larger one"));
+    let far = [entry(1, &[1, 3]), entry(2, &[2, 3, 0xfc, 1])].concat();
+    assert_eq!(
+        said(2, &far),
+        format!("{place} has 256 as its posting, expected 0 to 255")
+    );
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>, body: Vec<u8>, count in 0_u32..10_000, index_size: u64) {

@@ -46,6 +46,9 @@ struct Owed {
     objects: Vec<(TilePath, Bytes)>,
 }
 
+/// Leaves that were looked up in the index, and where each is first, if it is there.
+pub(crate) type Earlier = HashMap<Hash, Option<u64>>;
+
 /// What is ordered but not published.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Backlog {
@@ -257,7 +260,7 @@ impl Chain {
         log_id: &[u8; 32],
         attempt: [u8; 16],
         now_ms: u64,
-        earlier: &HashMap<Hash, u64>,
+        earlier: &Earlier,
     ) -> Result<Plan, Error> {
         let (places, new) = self.place(groups, config.dedup_window > 0, earlier)?;
         if new.is_empty() {
@@ -345,7 +348,7 @@ impl Chain {
         &self,
         group: &Group<'_>,
         config: &Config,
-        earlier: &HashMap<Hash, u64>,
+        earlier: &Earlier,
     ) -> Option<Vec<Place>> {
         if config.dedup_window == 0 {
             return None;
@@ -361,8 +364,8 @@ impl Chain {
     }
 
     /// Where a leaf is: among the last ones, or among those that were looked up.
-    fn find(&self, leaf: &Hash, earlier: &HashMap<Hash, u64>) -> Option<u64> {
-        let earlier = earlier.get(leaf).copied();
+    fn find(&self, leaf: &Hash, earlier: &Earlier) -> Option<u64> {
+        let earlier = earlier.get(leaf).copied().flatten();
         earlier.or_else(|| self.recent.find(leaf))
     }
 
@@ -375,7 +378,9 @@ impl Chain {
     pub(crate) fn not_held(&self, groups: &[Group<'_>]) -> Vec<Hash> {
         let pending = groups.iter().flat_map(|group| group.pending.iter());
         let leaves = pending.map(|pending| pending.leaf);
-        let leaves: HashSet<_> = leaves.filter(|leaf| self.recent.find(leaf).is_none()).collect();
+        let leaves: HashSet<_> = leaves
+            .filter(|leaf| self.recent.find(leaf).is_none())
+            .collect();
         leaves.into_iter().collect()
     }
 
@@ -384,7 +389,7 @@ impl Chain {
         &self,
         groups: &'a [Group<'_>],
         dedup: bool,
-        earlier: &HashMap<Hash, u64>,
+        earlier: &Earlier,
     ) -> Result<(Vec<Vec<Place>>, Vec<&'a Pending>), Error> {
         let start = self.size().get();
         let mut places = Vec::with_capacity(groups.len());

@@ -190,6 +190,7 @@ impl Writer {
         };
         let path = private(&name)?;
         // All of it may be there by now.
+        self.look_up_older(std::slice::from_ref(&own)).await?;
         if let Some(places) = self.known(&own)? {
             return self.answer_known(batch, places).await;
         }
@@ -538,7 +539,7 @@ impl Writer {
     /// Where the entries of a group are, if all of them are in the log.
     fn known(&self, group: &Group<'_>) -> Result<Option<Vec<Place>>, Error> {
         let chain = self.chain.as_ref().ok_or_else(cold)?;
-        Ok(chain.known(group, &self.config))
+        Ok(chain.known(group, &self.config, &self.earlier))
     }
 
     fn is_ordered(&self) -> bool {

@@ -1,6 +1,7 @@
 //! A batch takes the next slot.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use tegula_tlog::{Growth, Hash, TreeSize, VerifierKey, leaf_hash};
 use tracing::{info, warn};
 
 use crate::answer::Round;
-use crate::chain::{Backlog, Chain, Group, Place, Plan, Planned};
+use crate::chain::{Backlog, Chain, Earlier, Group, Place, Plan, Planned};
 use crate::error::Error;
 use crate::hand_over::{LastSlot, Room, Watch};
 use crate::inbox::Item;
+use crate::index::Older;
 use crate::publish::checkpoint_path;
 use crate::read::{self, MAX_READS};
 use crate::slot::Slot;
@@ -68,6 +70,12 @@ pub struct Writer {
     pub(crate) slots_since_listed: u32,
     /// How often the published checkpoint was not a boundary of the chain, since it last was.
     pub(crate) strays: u32,
+    /// What the search index says of leaves that are older than those that are held.
+    older: Option<Older>,
+    /// Where the held leaves began when the index was looked for last.
+    older_asked: Option<u64>,
+    /// Leaves of the batch that is being committed, as far as they were looked up there.
+    pub(crate) earlier: Earlier,
     /// Slots that were ordered and not published when the chain was dropped.
     left_unpublished: u64,
     /// Why this writer stopped for good.
@@ -102,6 +110,12 @@ pub struct Counters {
     pub bad_items: u64,
     /// Batches of others that were in the inbox when it was listed last.
     pub inbox: u64,
+    /// Objects of the search index that were read to recognise duplicates older than the window.
+    pub dedup_requests: u64,
+    /// Batches for which the index could not be read: older duplicates of these are logged again.
+    pub dedup_failures: u64,
+    /// Bytes of filters of the index that are held.
+    pub dedup_bytes: u64,
     /// Milliseconds in which slots were taken.
     pub ordering_ms: u64,
     /// Milliseconds in which checkpoints were published, tiles and all.
@@ -163,6 +177,9 @@ impl Writer {
             contention: 0,
             slots_since_listed: 0,
             strays: 0,
+            older: None,
+            older_asked: None,
+            earlier: Earlier::new(),
             left_unpublished: 0,
             stopped: None,
             counters: Counters::default(),
@@ -254,6 +271,7 @@ impl Writer {
         if batch.is_empty() {
             return Ok(None);
         }
+        self.earlier.clear();
         // Of what is too long for the inbox there are few, and each is worth a slot.
         let hands_over = self.config.others == Others::HandOver && Item::holds(batch);
         for race in 0..self.races(hands_over) {
@@ -313,9 +331,11 @@ impl Writer {
         attempt: [u8; 16],
         groups: &[Group<'_>],
     ) -> Result<Tried, Error> {
+        self.look_up_older(groups).await?;
         let now = checked_time(self.store.as_ref(), self.env.as_ref()).await?;
         let chain = self.chain.as_ref().ok_or_else(cold)?;
-        let planned = match chain.plan(groups, &self.config, &self.log_id, attempt, now)? {
+        let (config, log_id) = (&self.config, &self.log_id);
+        let planned = match chain.plan(groups, config, log_id, attempt, now, &self.earlier)? {
             Plan::Nothing(places) => return Ok(Tried::Nothing(places)),
             Plan::Slot(planned) => planned,
         };
@@ -350,6 +370,68 @@ impl Writer {
                 self.chain = None;
                 self.was_ours(*planned).await
             }
+        }
+    }
+
+    /// Looks up in the index which leaves of these groups are in the log before those that are held. Where the index cannot be read they are
+    /// taken for new: that costs a duplicate, and no upload waits for the index.
+    pub(crate) async fn look_up_older(&mut self, groups: &[Group<'_>]) -> Result<(), Error> {
+        let chain = self.chain.as_ref().ok_or_else(cold)?;
+        let held_from = chain.held_from();
+        if self.config.dedup_window == 0 || held_from == 0 {
+            return Ok(());
+        }
+        let mut leaves = chain.not_held(groups);
+        leaves.retain(|leaf| !self.earlier.contains_key(leaf));
+        if leaves.is_empty() {
+            return Ok(());
+        }
+        let log = chain.published().clone();
+        let begun = self.older.as_ref().map_or(0, |older| older.requests);
+        let looked_up = self.try_older(&log, &leaves, held_from).await;
+        let requests = self.older.as_ref().map_or(0, |older| older.requests);
+        self.counters.dedup_requests += requests.saturating_sub(begun);
+        self.counters.dedup_bytes = self.older.as_ref().map_or(0, Older::heap_bytes) as u64;
+        let found = match looked_up {
+            Ok(Some(found)) => found,
+            // There is no index, or it does not reach to the leaves that are held.
+            Ok(None) => HashMap::new(),
+            Err(fatal @ Error::Fatal(_)) => return Err(fatal),
+            Err(reason) => {
+                warn!(%reason, leaves = leaves.len(), "duplicates older than the window are not recognised");
+                self.older = None;
+                self.counters.dedup_failures += 1;
+                HashMap::new()
+            }
+        };
+        let searched = leaves
+            .into_iter()
+            .map(|leaf| (leaf, found.get(&leaf).copied()));
+        self.earlier.extend(searched);
+        Ok(())
+    }
+
+    async fn try_older(
+        &mut self,
+        log: &Published,
+        leaves: &[Hash],
+        held_from: u64,
+    ) -> Result<Option<HashMap<Hash, u64>>, Error> {
+        let store = self.store.as_ref();
+        let reaches = |older: &Older| older.covered() >= held_from;
+        // An index that does not reach so far is looked for again when a bundle more has left the window.
+        let asked = self
+            .older_asked
+            .is_some_and(|asked| held_from < asked + 256);
+        if !self.older.as_ref().is_some_and(reaches) && !asked {
+            self.older_asked = Some(held_from);
+            let index = self.config.signers.of_index()?;
+            let before = self.older.take();
+            self.older = Older::read(store, index.verifiers(), log, before).await?;
+        }
+        match &mut self.older {
+            Some(older) => older.find(store, log, leaves, held_from).await.map(Some),
+            None => Ok(None),
         }
     }
 

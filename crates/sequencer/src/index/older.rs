@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tegula_index::{IndexPath, Key, Lookup, Run, Shard, State};
+use tegula_index::{IndexPath, Key, Lookup, Run, Shard, State, covered};
 use tegula_storage::{ObjectPath, Store};
 use tegula_tlog::{Hash, LeafIndex, TilePath, VerifiedTiles, VerifierKey};
 use tracing::warn;
@@ -40,11 +40,15 @@ impl Older {
         let Some(published) = read_index_checkpoint(store, keys).await? else {
             return Ok(None);
         };
+        // A checkpoint of the log that others published, and this writer has not read.
+        if covered(published.size).is_none_or(|covered| covered > log.size) {
+            return Ok(before);
+        }
         let mut verified = VerifiedTiles::new(log.size, log.root);
         let state = read_state(store, &published, log, &mut verified).await?;
         let is_live = |run: &Run| state.runs().iter().any(|(live, _)| live == run);
-        let (mut filters, without) = match before {
-            Some(before) => (before.filters, before.without),
+        let (mut filters, without, requests) = match before {
+            Some(before) => (before.filters, before.without, before.requests),
             None => Default::default(),
         };
         filters.retain(|run, _| is_live(run));
@@ -52,7 +56,7 @@ impl Older {
             state,
             filters,
             without,
-            requests: 2,
+            requests: requests + 2,
         }))
     }
 
@@ -84,7 +88,8 @@ impl Older {
             let key = Key::leaf(leaf);
             let mut lookup = Lookup::new(&self.state, key);
             for (run, _) in self.state.runs() {
-                if run.start() >= end || self.filters.get(run).is_some_and(|of| !may_hold(of, &key)) {
+                if run.start() >= end || self.filters.get(run).is_some_and(|of| !may_hold(of, &key))
+                {
                     lookup.leave_out(*run);
                 }
             }
