@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use tegula_tlog::{Hash, LeafIndex, TilePath, VerifiedTiles, parse_bundle};
+use tracing::warn;
 
 use crate::answer::{Receipt, prove_from_tiles};
 use crate::error::Error;
+use crate::index::Older;
 use crate::publish::read_checkpoint;
 use crate::{Published, Sequencer, read};
 
@@ -54,24 +56,38 @@ impl Sequencer {
         }))
     }
 
-    /// The last place of a leaf among those that are searched for duplicates. One search is made at a time: each reads a tile for 256 leaves.
+    /// A place of a leaf: in the search index, or among the leaves that are newer than it. Where the log has no index, or one that does not
+    /// reach to them, those are searched that are searched for duplicates. One search is made at a time: each reads a tile for 256 leaves.
     ///
     /// # Errors
     ///
-    /// As [`Sequencer::entry`].
+    /// As [`Sequencer::entry`]. What is wrong with the index is told, and the leaves that it covers are taken for not searched.
     pub async fn find(&self, leaf: &Hash) -> Result<Option<LeafIndex>, Error> {
         let _one = self.search().lock().await;
-        let published = read_checkpoint(self.store().as_ref(), self.keys()).await?.0;
+        let store = self.store().as_ref();
+        let published = read_checkpoint(store, self.keys()).await?.0;
+        let (covered, found) = match self.find_in_index(leaf, &published).await {
+            Ok(found) => found,
+            Err(fatal @ Error::Fatal(_)) => return Err(fatal),
+            Err(reason) => {
+                warn!(%reason, "a leaf is looked for without the search index");
+                (0, None)
+            }
+        };
+        if let Some(index) = found {
+            return Ok(LeafIndex::new(index));
+        }
         let size = published.size;
         let mut verified = VerifiedTiles::new(size, published.root);
-        let first = size.get().saturating_sub(self.dedup_window()) / 256;
+        let newest = size.get().saturating_sub(self.dedup_window().max(MAX_TAIL));
+        let first = newest.max(covered) / 256;
         let mut end = size.get().div_ceil(256);
         while end > first {
             let begin = end.saturating_sub(TILES_AT_ONCE).max(first);
             let tiles: Vec<_> = (begin..end)
                 .filter_map(|n| TilePath::hashes_at(0, n, size))
                 .collect();
-            read::verify_tiles(self.store().as_ref(), &mut verified, &tiles).await?;
+            read::verify_tiles(store, &mut verified, &tiles).await?;
             for tile in tiles.iter().rev() {
                 let hashes: Vec<Hash> = verified.hashes(tile).into_iter().flatten().collect();
                 if let Some(at) = hashes.iter().rposition(|hash| hash == leaf) {
@@ -81,6 +97,23 @@ impl Sequencer {
             end = begin;
         }
         Ok(None)
+    }
+
+    /// How many leaves the index covers, and where the leaf is among them.
+    async fn find_in_index(
+        &self,
+        leaf: &Hash,
+        published: &Published,
+    ) -> Result<(u64, Option<u64>), Error> {
+        let store = self.store().as_ref();
+        let index = self.signers().of_index()?;
+        let older = Older::read(store, index.verifiers(), published, None).await?;
+        let Some(mut older) = older else {
+            return Ok((0, None));
+        };
+        let covered = older.covered();
+        let found = older.find(store, published, &[*leaf], covered).await?;
+        Ok((covered, found.get(leaf).copied()))
     }
 
     /// A checkpoint with the entry in it, where there is one: others may have published since this process read it.
@@ -94,5 +127,7 @@ impl Sequencer {
     }
 }
 
+/// Leaves that are searched at least where the index does not reach.
+const MAX_TAIL: u64 = 1 << 16;
 /// Tiles that are read together in a search: half a megabyte.
 const TILES_AT_ONCE: u64 = 64;

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::answer::{Receipt, Round};
 use crate::error::Error;
 use crate::rebuild::rebuild;
+use crate::signers::Signers;
 use crate::tidy::{Tidy, TidyOptions, TidyReport};
 use crate::writer::{Counters, Pending, Writer, cold};
 use crate::{Config, Env, Published};
@@ -203,6 +204,10 @@ impl Sequencer {
 
     pub(crate) fn keys(&self) -> &[VerifierKey] {
         &self.shared.keys
+    }
+
+    pub(crate) fn signers(&self) -> &Signers {
+        &self.shared.config.signers
     }
 
     pub(crate) fn dedup_window(&self) -> u64 {

@@ -8,5 +8,6 @@
 )]
 
 mod builders;
+mod older;
 mod recovery;
 mod world;

@@ -39,7 +39,9 @@ pub(crate) fn word(word: &str) -> Key {
 pub(crate) fn extract() -> Extract {
     Arc::new(|entry| {
         let text = String::from_utf8_lossy(entry);
-        text.split(' ').skip(1).map(word).collect()
+        let mut keys = vec![Key::leaf(&leaf_hash(entry))];
+        keys.extend(text.split(' ').skip(1).map(word));
+        keys
     })
 }
 
