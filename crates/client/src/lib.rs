@@ -12,6 +12,7 @@
 //! | the log contradicts what it signed before | `Misbehaviour`, with both checkpoints |
 //! | too few cosignatures | `Policy` |
 
+#[cfg(feature = "http")]
 mod api;
 #[cfg(feature = "s3")]
 mod bucket;
@@ -20,6 +21,7 @@ mod directory;
 mod error;
 mod files;
 mod fsck;
+#[cfg(feature = "http")]
 mod http;
 mod memory;
 mod reader;
@@ -29,6 +31,7 @@ mod source;
 #[cfg(test)]
 mod fake;
 
+#[cfg(feature = "http")]
 pub use api::{Added, Api, ApiError, BatchEntry, BatchUploaded, Uploaded, verify_proof};
 #[cfg(feature = "s3")]
 pub use bucket::BucketSource;
@@ -36,8 +39,11 @@ pub use cache::Cache;
 pub use directory::DirectorySource;
 pub use error::{Evidence, FetchError, ReadError};
 pub use fsck::{FsckOptions, FsckReport};
+#[cfg(feature = "http")]
 pub use http::{HttpOptions, HttpSource, without_userinfo};
 pub use memory::CheckpointMemory;
 pub use reader::{ConsistencyProof, MAX_CHECKPOINT_LEN, Reader, VerifiedCheckpoint};
-pub use search::{Audit, Difference, LogIndex, SearchOptions, Searched, index_keys};
+pub use search::{
+    Audit, Difference, LogIndex, Operator, SearchOptions, Searched, Selected, index_keys,
+};
 pub use source::Source;

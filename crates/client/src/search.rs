@@ -7,7 +7,7 @@
 mod audit;
 mod index_log;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -80,6 +80,24 @@ pub struct Searched {
     pub answers: Vec<Answer>,
     /// How many of the log's entries the answers are about: all, unless more are not in the index than the search was to read.
     pub proven: TreeSize,
+}
+
+/// Which entries are meant where several things are asked for.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Operator {
+    /// Those that have all of them.
+    And,
+    /// Those that have any.
+    Or,
+}
+
+/// What was selected from a search.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Selected {
+    /// How many entries there are.
+    pub count: u64,
+    /// The newest of them, newest first.
+    pub newest: Vec<LeafIndex>,
 }
 
 impl Searched {
@@ -304,6 +322,45 @@ impl Reader {
         newest.extend(found.into_iter().rev());
         newest.truncate(limit);
         Ok(newest)
+    }
+
+    /// The entries that have several things, or any of them. Of each thing there are one or more answers, in the order of the search, any of which
+    /// will do: `answers` says how many. Of a single answer no more is read than is returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::list_page`].
+    pub async fn select(
+        &self,
+        searched: &Searched,
+        answers: &[usize],
+        operator: Operator,
+        limit: usize,
+    ) -> Result<Selected, ReadError> {
+        if let [answer] = &searched.answers[..] {
+            return Ok(Selected {
+                count: answer.count(),
+                newest: self.newest(searched, answer, limit).await?,
+            });
+        }
+        let mut all = searched.answers.iter();
+        let mut selected: Option<BTreeSet<LeafIndex>> = None;
+        for count in answers {
+            let mut having = BTreeSet::new();
+            for answer in all.by_ref().take(*count) {
+                having.extend(self.newest(searched, answer, usize::MAX).await?);
+            }
+            selected = Some(match (selected, operator) {
+                (None, _) => having,
+                (Some(before), Operator::And) => &before & &having,
+                (Some(before), Operator::Or) => &before | &having,
+            });
+        }
+        let selected = selected.unwrap_or_default();
+        Ok(Selected {
+            count: selected.len() as u64,
+            newest: selected.into_iter().rev().take(limit).collect(),
+        })
     }
 
     /// An object of the index, from the cache or the log, that was checked before it was kept.

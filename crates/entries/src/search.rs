@@ -4,6 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::EntryError;
 use crate::stored::StoredEntry;
 
 /// What a key of the search index is about. The number is the format's, and never changes its meaning.
@@ -66,6 +67,38 @@ impl SearchKey {
         )
     }
 
+    /// What identities begin or end with, as the index cuts them: the domain of e-mail addresses (`example.com`), or one to three segments of
+    /// a URI, each with its slash (`https://github.com/org/`). In any case of letters.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::Invalid`] where no identity is cut.
+    pub fn identity_prefix(prefix: &str) -> Result<Self, EntryError> {
+        let lower = prefix.to_lowercase();
+        let invalid = |expected: &str| {
+            EntryError::invalid(
+                "prefix of identities",
+                format!("{prefix:?} is not {expected}"),
+            )
+        };
+        let Some((_, rest)) = lower.split_once("://") else {
+            let domain = lower.strip_prefix('@').unwrap_or(&lower);
+            if domain.is_empty() || domain.contains(['@', '/']) {
+                return Err(invalid(
+                    "a domain (example.com), nor the beginning of a URI (https://github.com/org/)",
+                ));
+            }
+            return Ok(Self::new(Domain::IdentityPrefix, domain));
+        };
+        let segments = rest.matches('/').count();
+        if !rest.ends_with('/') || rest.starts_with('/') || segments > MAX_SEGMENTS {
+            return Err(invalid(
+                "one to three segments after ://, each with its slash, such as https://github.com/org/",
+            ));
+        }
+        Ok(Self::new(Domain::IdentityPrefix, lower))
+    }
+
     /// An identity, and what it can be found by beside: the domain of an e-mail address, and what a URI begins with, up to three segments.
     #[must_use]
     pub fn identities(identity: &str) -> Vec<Self> {
@@ -126,6 +159,46 @@ const MAX_SEGMENTS: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prefixes_are_cut_where_the_index_cuts() {
+        for (given, expected) in [
+            ("Example.com", "example.com"),
+            ("@example.com", "example.com"),
+            ("https://GitHub.com/", "https://github.com/"),
+            ("https://github.com/org/", "https://github.com/org/"),
+            (
+                "https://github.com/org/repo/",
+                "https://github.com/org/repo/",
+            ),
+        ] {
+            assert_eq!(SearchKey::identity_prefix(given).unwrap().value, expected);
+        }
+        for bad in [
+            "",
+            "@",
+            "alice@example.com",
+            "example.com/a",
+            "https://github.com",
+            "https://github.com/org",
+            "https:///",
+            "https://github.com/org/repo/more/",
+        ] {
+            assert!(SearchKey::identity_prefix(bad).is_err(), "{bad}");
+        }
+        let identity = "https://github.com/Org/repo/.github/workflows/x.yml@refs/heads/main";
+        let keys = SearchKey::identities(identity);
+        for prefix in [
+            "https://github.com/",
+            "https://github.com/ORG/",
+            "https://github.com/org/repo/",
+        ] {
+            assert!(
+                keys.contains(&SearchKey::identity_prefix(prefix).unwrap()),
+                "{prefix}"
+            );
+        }
+    }
 
     #[test]
     fn identities_are_found_by_what_they_begin_with() {

@@ -8,6 +8,7 @@
 //! | `v1` | the same in Rekor v1's shapes, for every kind of entry |
 //! | `body` | how much of request bodies is held, and how slow they may be |
 //! | `answers`, `patience` | how much is held for clients that read, and how slow those may be |
+//! | `search` | what a reader would find in the index, for who cannot read it |
 //! | `read` | static objects, with caching, ranges and CORS |
 //! | `answer` | Rekor's JSON |
 //! | `error` | every error is JSON |
@@ -30,6 +31,7 @@ mod metrics;
 mod patience;
 mod read;
 mod router;
+mod search;
 mod tokens;
 mod v1;
 mod write;

@@ -16,6 +16,7 @@ use crate::clients::Clients;
 use crate::error::ApiError;
 use crate::issuers::Issuers;
 use crate::metrics::Metrics;
+use crate::search;
 
 /// A log and how it is offered. Clones are the same log.
 #[derive(Clone, Debug)]
@@ -27,6 +28,7 @@ pub struct Log {
 struct Inner {
     sequencer: Sequencer,
     store: Arc<dyn Store>,
+    keys: Vec<VerifierKey>,
     log_id: [u8; 32],
     /// Kinds of entries, as `log.json` names them.
     entries: BTreeSet<String>,
@@ -129,6 +131,7 @@ impl Log {
         Self {
             inner: Arc::new(Inner {
                 store,
+                keys: search::keys(&description.keys),
                 log_id: key.full_key_id(),
                 entries: description.entries.iter().cloned().collect(),
                 attestation_bytes: description.limits.attestation_bytes,
@@ -151,6 +154,15 @@ impl Log {
 
     pub(crate) fn store(&self) -> &dyn Store {
         self.inner.store.as_ref()
+    }
+
+    pub(crate) fn store_handle(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.inner.store)
+    }
+
+    /// The keys that it is known by.
+    pub(crate) fn keys(&self) -> &[VerifierKey] {
+        &self.inner.keys
     }
 
     /// The number of its tree in Rekor v1's words, which wants one: positive, and the log's own.

@@ -1,17 +1,16 @@
 //! `tegula search`
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use tegula_client::{SearchOptions, Searched, index_keys};
+use tegula_client::{Operator, SearchOptions, Searched, Selected, index_keys};
 use tegula_entries::{
     DigestAlgorithm, Domain, Format, SearchKey, StoredEntry, artifact_digests, public_key_facts,
 };
-use tegula_index::{Answer, Key};
+use tegula_index::Key;
 use tegula_tlog::{Hash, LeafIndex, leaf_hash};
 
 use crate::commands::{entry, leaf};
@@ -50,7 +49,7 @@ pub(crate) struct Args {
 
     /// Entries of all e-mail addresses of a domain (example.com), or of all URIs below a host, an organisation or a repository
     /// (https://github.com/org/)
-    #[arg(long, value_name = "PREFIX", value_parser = identity_prefix)]
+    #[arg(long, value_name = "PREFIX")]
     subject_prefix: Vec<String>,
 
     /// Entries whose certificates an OIDC issuer vouched for
@@ -75,7 +74,7 @@ pub(crate) struct Args {
 
     /// Where several things are asked for: entries that have all of them, or any
     #[arg(long, value_name = "HOW", default_value = "or")]
-    operator: Operator,
+    operator: How,
 
     /// The newest entries, at most so many, are listed
     #[arg(long, value_name = "N", default_value_t = 1_000)]
@@ -91,9 +90,20 @@ pub(crate) struct Args {
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq, ValueEnum)]
-enum Operator {
+enum How {
+    /// Entries that have all of them
     And,
+    /// Entries that have any of them
     Or,
+}
+
+impl From<How> for Operator {
+    fn from(how: How) -> Self {
+        match how {
+            How::And => Self::And,
+            How::Or => Self::Or,
+        }
+    }
 }
 
 /// One thing that is asked for, and the keys of which an entry that has it has one.
@@ -109,25 +119,6 @@ fn scan(text: &str) -> Result<u64, String> {
             .parse()
             .map_err(|error| format!("{error}, expected all or a number")),
     }
-}
-
-/// Cut where the index cuts.
-fn identity_prefix(text: &str) -> Result<String, String> {
-    let lower = text.to_lowercase();
-    let Some((_, rest)) = lower.split_once("://") else {
-        let domain = lower.strip_prefix('@').unwrap_or(&lower);
-        let is_domain = !domain.is_empty() && !domain.contains(['@', '/']);
-        return is_domain.then(|| domain.to_owned()).ok_or_else(|| {
-            format!("{text:?} is neither a domain (example.com) nor the beginning of a URI (https://github.com/org/)")
-        });
-    };
-    let segments = rest.matches('/').count();
-    if !rest.ends_with('/') || rest.starts_with('/') || segments > 3 {
-        return Err(format!(
-            "{text:?} is not a beginning that URIs are found by: one to three segments after ://, each with its slash, such as https://github.com/org/"
-        ));
-    }
-    Ok(lower)
 }
 
 impl Args {
@@ -156,11 +147,16 @@ impl Args {
         for (domain, names) in [
             (Domain::Identity, &self.email),
             (Domain::Identity, &self.subject),
-            (Domain::IdentityPrefix, &self.subject_prefix),
             (Domain::Issuer, &self.issuer),
         ] {
             let keys = names.iter().map(|name| (name, name.to_lowercase()));
             wanted.extend(keys.map(|(name, value)| of(name, [SearchKey::new(domain, value)])));
+        }
+        for name in &self.subject_prefix {
+            let prefix = SearchKey::identity_prefix(name);
+            let prefix =
+                prefix.map_err(|error| CliError::usage(format!("--subject-prefix: {error}")))?;
+            wanted.push(of(name, [prefix]));
         }
         for (domain, names) in [(Domain::Package, &self.package), (Domain::Role, &self.role)] {
             let keys = names.iter();
@@ -231,12 +227,18 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
         max_scanned: args.scan,
     };
     let searched = log.search(cx, &keys, options).await?;
-    let (count, found) = select(&log, &searched, &wanted, &args).await?;
+    let answers: Vec<_> = wanted.iter().map(|wanted| wanted.keys.len()).collect();
+    let operator = args.operator.into();
+    let selected = log.reader.select(&searched, &answers, operator, args.limit);
+    let Selected {
+        count,
+        newest: found,
+    } = selected.await?;
     if count == 0 {
-        return Err(absence(&searched, &wanted, args.operator));
+        return Err(absence(&searched, &wanted, operator));
     }
     let entries = match args.entries {
-        true => Some(read(&log, &searched, &wanted, &found, args.operator).await?),
+        true => Some(read(&log, &searched, &wanted, &found, operator).await?),
         false => None,
     };
     if cx.output.is_json() {
@@ -248,41 +250,6 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
         cx.output.note(not_all(&searched));
     }
     Ok(())
-}
-
-/// How many entries there are, and the newest of them, newest first.
-async fn select(
-    log: &Log,
-    searched: &Searched,
-    wanted: &[Wanted],
-    args: &Args,
-) -> Result<(u64, Vec<LeafIndex>), CliError> {
-    // Of one key not more is read than is shown.
-    if let [answer] = &searched.answers[..] {
-        let newest = log.reader.newest(searched, answer, args.limit).await?;
-        return Ok((answer.count(), newest));
-    }
-    let mut answers = searched.answers.iter();
-    let mut selected: Option<BTreeSet<LeafIndex>> = None;
-    for wanted in wanted {
-        let mut having = BTreeSet::new();
-        for answer in answers.by_ref().take(wanted.keys.len()) {
-            having.extend(all(log, searched, answer).await?);
-        }
-        selected = Some(match (selected, args.operator) {
-            (None, _) => having,
-            (Some(before), Operator::And) => &before & &having,
-            (Some(before), Operator::Or) => &before | &having,
-        });
-    }
-    let selected = selected.unwrap_or_default();
-    let count = selected.len() as u64;
-    let newest = selected.into_iter().rev().take(args.limit);
-    Ok((count, newest.collect()))
-}
-
-async fn all(log: &Log, searched: &Searched, answer: &Answer) -> Result<Vec<LeafIndex>, CliError> {
-    Ok(log.reader.newest(searched, answer, usize::MAX).await?)
 }
 
 /// An entry that was read, and whether it has what was asked for: two values may share a key.
@@ -450,52 +417,4 @@ fn print_json(
         "index": index,
         "stale": checkpoint.stale().is_some(),
     }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_are_cut_where_the_index_cuts() {
-        for (given, expected) in [
-            ("Example.com", "example.com"),
-            ("@example.com", "example.com"),
-            ("https://GitHub.com/", "https://github.com/"),
-            ("https://github.com/org/", "https://github.com/org/"),
-            (
-                "https://github.com/org/repo/",
-                "https://github.com/org/repo/",
-            ),
-        ] {
-            assert_eq!(identity_prefix(given).unwrap(), expected);
-        }
-        for bad in [
-            "",
-            "@",
-            "alice@example.com",
-            "example.com/a",
-            "https://github.com",
-            "https://github.com/org",
-            "https:///",
-            "https://github.com/org/repo/more/",
-        ] {
-            assert!(identity_prefix(bad).is_err(), "{bad}");
-        }
-    }
-
-    /// Whatever can be asked for is a prefix that identities have.
-    #[test]
-    fn prefixes_are_those_that_entries_have() {
-        let identity = "https://github.com/Org/repo/.github/workflows/x.yml@refs/heads/main";
-        let keys = SearchKey::identities(identity);
-        for prefix in [
-            "https://github.com/",
-            "https://github.com/org/",
-            "https://github.com/ORG/repo/",
-        ] {
-            let key = SearchKey::new(Domain::IdentityPrefix, identity_prefix(prefix).unwrap());
-            assert!(keys.contains(&key), "{prefix}");
-        }
-    }
 }
