@@ -44,6 +44,7 @@ pub use http::{HttpOptions, HttpSource, without_userinfo};
 pub use memory::CheckpointMemory;
 pub use reader::{ConsistencyProof, MAX_CHECKPOINT_LEN, Reader, VerifiedCheckpoint};
 pub use search::{
-    Audit, Difference, LogIndex, Operator, SearchOptions, Searched, Selected, index_keys,
+    Audit, Difference, IndexReport, LogIndex, Operator, SearchOptions, Searched, Selected,
+    index_keys,
 };
 pub use source::Source;

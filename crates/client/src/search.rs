@@ -5,6 +5,7 @@
 //! that the log put every entry into it: that is what [`Reader::audit_run`] checks.
 
 mod audit;
+mod check;
 mod index_log;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use tegula_index::{Answer, IndexError, IndexPath, Key, List, Lookup, State, cove
 use tegula_tlog::{LeafIndex, TreeSize};
 
 pub use audit::{Audit, Difference};
+pub use check::IndexReport;
 
 use crate::cache::KeyCache;
 use crate::{ReadError, Reader, VerifiedCheckpoint};

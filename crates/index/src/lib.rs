@@ -16,11 +16,13 @@
 //! | `tree` | the tree over the partitions of a run, in units |
 //! | `build` | a run from the keys of its leaves |
 //! | `merge` | a run from four |
+//! | `check` | a run, object by object |
 //! | `leaf`, `state` | what the index log says of an index |
 //! | `lookup` | what to read, and what it proves |
 //! | `filter` | which leaf keys a part of a run may hold, for whoever writes |
 
 mod build;
+mod check;
 mod error;
 mod filter;
 mod key;
@@ -37,6 +39,7 @@ mod tree;
 mod varint;
 
 pub use build::{BuildError, Built, build};
+pub use check::RunCheck;
 pub use error::IndexError;
 pub use filter::{Filter, FilterError, MAX_SHARD, Shard};
 pub use key::{Key, LEAF_DOMAIN, entry_keys};

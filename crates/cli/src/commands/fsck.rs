@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use serde_json::json;
-use tegula_client::{FsckOptions, FsckReport};
+use tegula_client::{FsckOptions, FsckReport, IndexReport, VerifiedCheckpoint};
 use tegula_signers::KeySource;
 
 use crate::commands::repair;
-use crate::context::Context;
+use crate::context::{Context, Log};
 use crate::exit::CliError;
 use crate::home::Home;
 use crate::log_source::LogPlace;
@@ -45,27 +45,69 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     let checkpoint = log.checkpoint(cx).await?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let bar = cx.output.progress(checkpoint.size().get(), "entries");
-    let report = log
-        .reader
-        .fsck(
-            &checkpoint,
-            FsckOptions {
-                threads: args.threads.map_or_else(cores, NonZeroUsize::get),
-                elapsed: Arc::clone(&cx.clock.elapsed),
-            },
-            |entries| bar.set_position(entries),
-        )
-        .await?;
+    let options = FsckOptions {
+        threads: args.threads.map_or_else(cores, NonZeroUsize::get),
+        elapsed: Arc::clone(&cx.clock.elapsed),
+    };
+    let checked = log.reader.fsck(&checkpoint, options.clone(), |entries| {
+        bar.set_position(entries);
+    });
+    let report = checked.await?;
     bar.finish_and_clear();
     print(cx, &report);
-    if report.problem_count == 0 {
-        return Ok(());
+    let index = check_index(&log, &checkpoint, options, cx).await?;
+    let problems = report.problem_count + index.as_ref().map_or(0, |index| index.problem_count);
+    let index_problems = index.iter().flat_map(|index| &index.problems);
+    match report.problems.iter().chain(index_problems).next() {
+        None => Ok(()),
+        Some(first) => Err(CliError::verification(format!(
+            "the log is damaged: {problems} problems, the first is: {first}"
+        ))),
     }
-    Err(CliError::verification(format!(
-        "the log is damaged: {} problems, the first is: {}",
-        report.problem_count,
-        report.problems.first().map_or("", String::as_str)
-    )))
+}
+
+/// The search index, if the log has one.
+async fn check_index(
+    log: &Log,
+    checkpoint: &VerifiedCheckpoint,
+    options: FsckOptions,
+    cx: &Context,
+) -> Result<Option<IndexReport>, CliError> {
+    let Some(index) = log.reader.index(checkpoint).await? else {
+        return Ok(None);
+    };
+    let bar = cx.output.progress(index.covered().get(), "indexed entries");
+    let report = log
+        .reader
+        .check_index(&index, options, |done| bar.set_position(done));
+    let report = report.await?;
+    bar.finish_and_clear();
+    if cx.output.is_json() {
+        cx.output.json(&json!({"index": {
+            "covered": index.covered().to_string(),
+            "runs": report.runs.to_string(),
+            "objects": report.objects.to_string(),
+            "bytes": report.bytes.to_string(),
+            "problemCount": report.problem_count.to_string(),
+            "problems": report.problems,
+        }}));
+        return Ok(Some(report));
+    }
+    for problem in &report.problems {
+        cx.output.line(format!("Problem of the index: {problem}"));
+    }
+    cx.output.line(format!(
+        "Index: {} entries, {} runs of {} objects, {} bytes",
+        index.covered(),
+        report.runs,
+        report.objects,
+        report.bytes
+    ));
+    if report.problem_count == 0 {
+        cx.output
+            .line("The index is whole; `tegula index audit` checks it against the entries");
+    }
+    Ok(Some(report))
 }
 
 fn print(cx: &Context, report: &FsckReport) {

@@ -64,7 +64,7 @@ impl Reader {
     }
 
     /// A reader of the index log: the same keys under its own name, below the same place.
-    fn of_index(&self) -> Result<Self, ReadError> {
+    pub(super) fn of_index(&self) -> Result<Self, ReadError> {
         let ed25519 = self.policy.logs().iter();
         let ed25519 = ed25519.filter(|key| key.kind() == KeyKind::Ed25519);
         let named = |key: &VerifierKey| key.named(&origin(key.name()));

@@ -10,6 +10,7 @@
 
 mod issuers;
 mod reads;
+mod search;
 mod served;
 mod slow;
 mod uploads;

@@ -17,7 +17,7 @@ use tegula_tlog::{Limits, LogDescription, SigningKey, VerifierKey};
 use tower::ServiceExt;
 
 #[derive(Debug, Default)]
-struct TestEnv(AtomicU64);
+pub(crate) struct TestEnv(AtomicU64);
 
 impl Env for TestEnv {
     fn now_ms(&self) -> u64 {
