@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tegula_client::VerifiedCheckpoint;
+use tegula_client::{SearchOptions, VerifiedCheckpoint};
 use tegula_entries::{KeyFacts, StoredEntry};
+use tegula_index::Key;
 use tegula_tlog::{Hash, LeafIndex, leaf_hash, verify_inclusion};
 
 use crate::context::{Context, Log};
@@ -63,13 +64,44 @@ impl Named {
     }
 }
 
-/// Where these leaves are first, as far as they are in the log.
+/// Where these leaves are first, as far as they are in the log. What the search index finds is proven by the tree; what it does not find is looked
+/// for in the whole log, since it may be wrong.
 pub(crate) async fn find(
     log: &Log,
     checkpoint: &VerifiedCheckpoint,
-    leaves: HashSet<Hash>,
+    mut leaves: HashSet<Hash>,
 ) -> Result<HashMap<Hash, LeafIndex>, CliError> {
-    Ok(log.reader.find_leaf_hashes(checkpoint, leaves).await?)
+    let mut found = HashMap::new();
+    if leaves.len() <= MAX_LOOKED_UP {
+        found = look_up(log, checkpoint, &leaves).await;
+        leaves.retain(|leaf| !found.contains_key(leaf));
+    }
+    if !leaves.is_empty() {
+        found.extend(log.reader.find_leaf_hashes(checkpoint, leaves).await?);
+    }
+    Ok(found)
+}
+
+/// Those that the search index knows, if the log has one that can be read.
+async fn look_up(
+    log: &Log,
+    checkpoint: &VerifiedCheckpoint,
+    leaves: &HashSet<Hash>,
+) -> HashMap<Hash, LeafIndex> {
+    let leaves: Vec<_> = leaves.iter().copied().collect();
+    let keys: Vec<_> = leaves.iter().map(Key::leaf).collect();
+    let only_index = SearchOptions { max_scanned: 256 };
+    let searched = log.reader.search_at(checkpoint, &keys, only_index).await;
+    let mut found = HashMap::new();
+    for (leaf, answer) in leaves.iter().zip(searched.iter().flat_map(|s| &s.answers)) {
+        // Two leaves may share a key, and an index may lie.
+        if let Some(index) = answer.found.first().filter(|_| answer.lists.is_empty())
+            && prove(log, checkpoint, *index, *leaf).await.is_ok()
+        {
+            found.insert(*leaf, *index);
+        }
+    }
+    found
 }
 
 /// Proves that the entry at `index` is this one.
@@ -196,6 +228,9 @@ fn kind(body: &[u8]) -> Option<String> {
 fn field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     value.get(name)?.as_str()
 }
+
+/// Leaves that are looked up in the search index; to find more the log is read anyway.
+const MAX_LOOKED_UP: usize = 16;
 
 const KINDS: [&str; 11] = [
     "hashedrekord",
