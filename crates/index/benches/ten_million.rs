@@ -31,8 +31,8 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use tegula_index::{
-    Answer, BASE_LEAVES, IndexLeaf, IndexPath, Key, Lookup, Merge, Record, Run, State, build,
-    covered, live_runs,
+    Answer, BASE_LEAVES, IndexLeaf, IndexPath, Key, LEAF_DOMAIN, Lookup, MAX_SHARD, Merge, Record,
+    Run, Shard, State, UNIT, build, covered, live_runs,
 };
 use tegula_tlog::{Edge, Hash, LeafIndex, TreeSize};
 
@@ -60,6 +60,7 @@ fn main() -> ExitCode {
     }
     index.show(begun.elapsed());
     index.search();
+    index.recognise();
     ExitCode::SUCCESS
 }
 
@@ -123,6 +124,8 @@ struct Index {
     files: Files,
     /// The live runs, and those that were made for a run that is not live yet.
     runs: BTreeMap<Run, Made>,
+    /// What a writer that looks for duplicates holds of the large ones: of their leaf keys.
+    filters: BTreeMap<Run, Vec<Shard>>,
     edge: Edge,
     /// The index where it has the most runs, and as it is in the end.
     worst: Option<Snapshot>,
@@ -196,6 +199,7 @@ impl Index {
             log,
             files: Files::new(dir),
             runs: BTreeMap::new(),
+            filters: BTreeMap::new(),
             edge: Edge::empty(),
             worst: None,
             last: None,
@@ -253,6 +257,42 @@ impl Index {
         }
     }
 
+    /// What it costs a writer to know that a leaf is new: how often it has to read a partition, and what it holds.
+    fn recognise(&self) {
+        let (mut bytes, mut stored, mut leaves) = (0, 0, 0);
+        for (run, shards) in &self.filters {
+            bytes += shards.iter().map(Shard::heap_bytes).sum::<usize>();
+            stored += shards
+                .iter()
+                .map(|shard| shard.to_bytes().len())
+                .sum::<usize>();
+            leaves += run.leaves();
+        }
+        let small = self.log.entries - leaves;
+        let begun = cpu();
+        let mut requests = 0;
+        for new in 0..NEW_LEAVES {
+            let key = Key::new(LEAF_DOMAIN, format!("new {new}").as_bytes());
+            let asked = self.filters.values();
+            let holds = |shards: &&Vec<Shard>| shards.iter().any(|shard| shard.may_hold(&key));
+            requests += asked.filter(holds).count();
+        }
+        let took = cpu() - begun;
+        let shards: usize = self.filters.values().map(Vec::len).sum();
+        println!();
+        println!(
+            "a warm writer's filters: {} runs in {shards} objects, {} bytes, in memory {bytes}",
+            self.filters.len(),
+            stored
+        );
+        println!("leaves in smaller runs and after them, to be held otherwise: {small}");
+        println!(
+            "of {NEW_LEAVES} new leaves: {requests} partitions to be read, {:.4} a leaf (wanted: at most 0.1); {:.2} us of CPU a leaf",
+            f64::from(u32::try_from(requests).unwrap()) / f64::from(NEW_LEAVES),
+            took.as_secs_f64() * 1e6 / f64::from(NEW_LEAVES),
+        );
+    }
+
     fn base(&mut self, run: Run, keys: &[Vec<Key>]) {
         self.files.reset();
         let begun = cpu();
@@ -294,12 +334,14 @@ impl Index {
         let roots: Vec<_> = units.iter().map(|unit| unit.root().unwrap()).collect();
         let tree = merge.tree(&roots).unwrap();
         let between = cpu();
+        let mut filters = Vec::new();
         for (unit, hashes) in (0..).zip(&units) {
             let write = |path, bytes: Vec<u8>| {
                 files.borrow_mut().write(path, &bytes);
                 Ok(())
             };
-            merge.write_unit(unit, hashes, &tree, read, write).unwrap();
+            let filter = merge.write_unit(unit, hashes, &tree, read, write);
+            filters.push(filter.unwrap());
         }
         let took = [between - begun, cpu() - between];
         self.made(run, tree.record(), postings, took);
@@ -308,6 +350,16 @@ impl Index {
             self.peak = self.peak.max(peak);
             let level = &mut self.levels[usize::from(run.level())];
             level.peak = level.peak.max(peak);
+        }
+        if run.level() >= FILTERED_LEVEL {
+            for child in run.children().unwrap() {
+                self.filters.remove(&child);
+            }
+            let bits = tree.record().bits();
+            let shards = (0..).step_by(MAX_SHARD).zip(filters.chunks(MAX_SHARD));
+            let shards = shards
+                .map(|(first, filters)| Shard::new(first * UNIT, bits, filters.to_vec()).unwrap());
+            self.filters.insert(run, shards.collect());
         }
     }
 
@@ -832,7 +884,11 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-const LEAF: u8 = 1;
+const LEAF: u8 = LEAF_DOMAIN;
+/// Runs from this level on have filters.
+const FILTERED_LEVEL: u8 = 3;
+/// Leaves that are not in the log, for what a writer asks.
+const NEW_LEAVES: u32 = 1_000_000;
 const DIGEST: u8 = 2;
 const IDENTITY: u8 = 5;
 const ISSUER: u8 = 7;

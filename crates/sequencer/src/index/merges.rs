@@ -32,8 +32,13 @@ impl Indexer {
             .collect::<Result<_, _>>()
             .map_err(|error| unavailable(error.to_string()))?;
         let tree = Arc::new(made(merge.tree(&roots))?);
+        let mut filters = Vec::new();
         for (unit, hashes) in (0..).zip(hashes) {
-            drop(self.write_unit(&merge, unit, hashes, &tree).await?);
+            filters.push(self.write_unit(&merge, unit, hashes, &tree).await?);
+        }
+        if run.level() >= FILTERED_LEVEL {
+            let shard = made(Shard::new(0, tree.record().bits(), filters))?;
+            self.note(&filter_path(run, 0)?, shard.to_bytes()).await?;
         }
         Ok(tree.record())
     }
@@ -317,7 +322,7 @@ impl Work {
     }
 }
 
-/// Where the filters of a large run are: private, and of use for as long as it is live.
+/// Where the filters of a run are: private, and of use for as long as it is live.
 pub(super) fn filter_path(run: Run, shard: u64) -> Result<ObjectPath, Error> {
     private(format!("{}{shard}", filters(run)))
 }
@@ -330,7 +335,7 @@ pub(super) fn shards_of(record: &Record) -> u64 {
 }
 
 fn filters(run: Run) -> String {
-    format!("{WORK}filter/{}/{}/", run.level(), run.n())
+    format!("{FILTERS}{}/{}/", run.level(), run.n())
 }
 
 fn private(path: String) -> Result<ObjectPath, Error> {
@@ -354,6 +359,9 @@ fn not_done(error: MergeError<Stopped>) -> Error {
 
 /// Where the notes are, among the private objects.
 pub(super) const WORK: &str = "index-work/v1/";
+pub(super) const FILTERS: &str = "index-work/v1/filter/";
+/// Runs from this level on have filters: what is newer than all of them are less than 16,384 leaves, and those that the index lags behind.
+pub(super) const FILTERED_LEVEL: u8 = 3;
 const HASHED: &str = "h";
 const DONE: &str = "done";
 /// The units whose filters are one object: of leaf hashes some four million.

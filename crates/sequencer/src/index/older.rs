@@ -11,9 +11,9 @@ use tegula_storage::{ObjectPath, Store};
 use tegula_tlog::{Hash, LeafIndex, TilePath, VerifiedTiles, VerifierKey};
 use tracing::warn;
 
-use super::merges::{filter_path, shards_of};
+use super::merges::{FILTERED_LEVEL, filter_path, shards_of};
 use super::publish::{read_index_checkpoint, read_state};
-use super::{MAX_SMALL_LEVEL, made, object, unavailable};
+use super::{made, object, unavailable};
 use crate::error::Error;
 use crate::{Published, read};
 
@@ -165,7 +165,7 @@ impl Older {
     async fn load_filters(&mut self, store: &dyn Store, end: u64) -> Result<(), Error> {
         let mut wanted: Vec<(Run, ObjectPath)> = Vec::new();
         for (run, record) in self.state.runs() {
-            let is_large = run.level() > MAX_SMALL_LEVEL && run.start() < end;
+            let is_large = run.level() >= FILTERED_LEVEL && run.start() < end;
             if is_large && !self.filters.contains_key(run) {
                 for shard in 0..shards_of(record) {
                     wanted.push((*run, filter_path(*run, shard)?));
