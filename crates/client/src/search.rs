@@ -93,8 +93,8 @@ impl Searched {
 impl Reader {
     /// Searches the log, at its checkpoint, for each of these keys.
     ///
-    /// The two checkpoints are fetched together; then the state of the index, the edge of the tree and, with them, the newest entries; then
-    /// one object for each live run.
+    /// The two checkpoints are fetched together; then the state of the index and the edge of the tree; then one object for each live run and,
+    /// with them, the newest entries. Only entries of more bundles than one are waited for once more.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl Reader {
     ) -> Result<Vec<Vec<Key>>, ReadError> {
         self.entries(checkpoint, range)
             .map_ok(|(_, entry)| {
-                let mut keys = index_keys(&entry);
+                let mut keys = (self.keys_of)(&entry);
                 keys.retain(|key| wanted.contains(key));
                 keys
             })
@@ -272,8 +272,7 @@ impl Reader {
     ) -> Result<Vec<LeafIndex>, ReadError> {
         let mut newest = Vec::new();
         // A key has a list in a run or postings beside it: so lists and what was found do not mix within a run.
-        let mut found: Vec<_> = answer.found.iter().copied().rev().peekable().collect();
-        found.reverse();
+        let mut found = answer.found.clone();
         for list in answer.lists.iter().rev() {
             let end = list.run().start().saturating_add(list.run().leaves());
             while let Some(index) = found.pop_if(|index| index.get() >= end) {
@@ -369,3 +368,6 @@ fn wrong(error: &IndexError) -> ReadError {
 
 /// As many as a billion entries need.
 const PARTITIONS_AT_ONCE: usize = 32;
+
+#[cfg(test)]
+mod tests;

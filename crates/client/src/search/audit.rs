@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use tegula_index::{IndexPath, Key, Record, Run, build};
 
-use super::{LogIndex, index_keys};
+use super::LogIndex;
 use crate::{ReadError, Reader, VerifiedCheckpoint};
 
 /// A run that was made again from the log.
@@ -70,7 +70,7 @@ impl Reader {
         let range = run.start()..run.start().saturating_add(run.leaves());
         let keys: Vec<Vec<Key>> = self
             .entries(checkpoint, range)
-            .map_ok(|(_, entry)| index_keys(&entry))
+            .map_ok(|(_, entry)| (self.keys_of)(&entry))
             .try_collect()
             .await?;
         let made = build(run, &keys).map_err(|error| ReadError::Verification(error.to_string()))?;

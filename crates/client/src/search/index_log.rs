@@ -84,6 +84,7 @@ impl Reader {
             policy: Arc::new(Policy::from_log_keys(keys)),
             cache: self.cache.clone(),
             memory: self.memory.clone(),
+            keys_of: self.keys_of,
         })
     }
 }
