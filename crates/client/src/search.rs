@@ -6,10 +6,10 @@
 
 mod audit;
 mod index_log;
+mod objects;
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use tegula_entries::search_keys;
 use tegula_index::{Answer, IndexError, IndexPath, Key, List, Lookup, State, covered, entry_keys};
@@ -17,7 +17,6 @@ use tegula_tlog::{LeafIndex, TreeSize};
 
 pub use audit::{Audit, Difference};
 
-use crate::cache::KeyCache;
 use crate::{ReadError, Reader, VerifiedCheckpoint};
 
 /// The keys of an entry, by which it is found.
@@ -218,26 +217,15 @@ impl Reader {
                 return Ok(lookups);
             }
             let cache = index.checkpoint.cache();
-            let mut fetched = stream::iter(needs)
+            let mut objects = stream::iter(needs)
                 .map(|(path, of)| async move {
-                    let cached = cache.and_then(|cache| cache.load_index(&path));
-                    let is_cached = cached.is_some();
-                    let bytes = match cached {
-                        Some(bytes) => Bytes::from(bytes),
-                        None => self.fetch_index(&path).await?,
-                    };
-                    Ok::<_, ReadError>((path, of, bytes, is_cached))
+                    let object = self.unchecked(path, cache).await?;
+                    Ok::<_, ReadError>((path, of, object))
                 })
                 .buffer_unordered(PARTITIONS_AT_ONCE);
-            while let Some((path, of, mut bytes, is_cached)) = fetched.try_next().await? {
-                let mut taken = take(&mut lookups, &of, path, &bytes);
-                if taken.is_err() && is_cached {
-                    cache.inspect(|cache| cache.remove_index(&path));
-                    bytes = self.fetch_index(&path).await?;
-                    taken = take(&mut lookups, &of, path, &bytes);
-                }
-                taken.map_err(|error| wrong(&error))?;
-                cache.inspect(|cache| cache.store_index(&path, &bytes));
+            while let Some((path, of, object)) = objects.try_next().await? {
+                let take = |bytes: &[u8]| take(&mut lookups, &of, path, bytes);
+                self.checked(object, cache, take).await?;
             }
         }
     }
@@ -254,7 +242,8 @@ impl Reader {
         page: u64,
     ) -> Result<Vec<LeafIndex>, ReadError> {
         let cache = index.checkpoint.cache();
-        self.index_object(cache, &list.path(page), |bytes| list.open(page, bytes))
+        let object = self.unchecked(list.path(page), cache).await?;
+        self.checked(object, cache, |bytes| list.open(page, bytes))
             .await
     }
 
@@ -303,36 +292,6 @@ impl Reader {
         newest.extend(found.into_iter().rev());
         newest.truncate(limit);
         Ok(newest)
-    }
-
-    /// An object of the index, from the cache or the log, that was checked before it was kept.
-    async fn index_object<T>(
-        &self,
-        cache: Option<&KeyCache>,
-        path: &IndexPath,
-        check: impl Fn(&[u8]) -> Result<T, IndexError>,
-    ) -> Result<T, ReadError> {
-        if let Some(cache) = cache
-            && let Some(bytes) = cache.load_index(path)
-        {
-            match check(&bytes) {
-                Ok(checked) => return Ok(checked),
-                Err(_damaged) => cache.remove_index(path),
-            }
-        }
-        let bytes = self.fetch_index(path).await?;
-        let checked = check(&bytes).map_err(|error| wrong(&error))?;
-        cache.inspect(|cache| cache.store_index(path, &bytes));
-        Ok(checked)
-    }
-
-    async fn fetch_index(&self, path: &IndexPath) -> Result<Bytes, ReadError> {
-        let fetched = self.source.fetch(&path.to_string(), path.max_len()).await?;
-        fetched.ok_or_else(|| {
-            ReadError::Io(format!(
-                "the log has no {path}, though the checkpoint of its index needs it"
-            ))
-        })
     }
 }
 
