@@ -41,6 +41,29 @@ impl Index {
         Self { runs, log_roots }
     }
 
+    /// Makes another run of this one: what `change` does to the body of a partition, with a root that commits to it.
+    pub(crate) fn change(&mut self, run: Run, change: impl Fn(&mut Vec<u8>)) {
+        let built = self.runs.get_mut(&run).unwrap();
+        let siblings = 24..24 + 32 * usize::from(built.record.bits());
+        let partitions = built.objects.iter_mut();
+        let partitions = partitions.filter(|(path, _)| matches!(path, IndexPath::Partition { .. }));
+        let mut partitions: Vec<_> = partitions.map(|(_, bytes)| bytes).collect();
+        let mut hashes = Vec::new();
+        for bytes in &mut partitions {
+            let mut body = bytes.split_off(siblings.end);
+            change(&mut body);
+            hashes.push(leaf_hash(&[&bytes[..24], &body].concat()));
+            bytes.extend(body);
+        }
+        let tree = Edge::empty().grow(&hashes).unwrap();
+        for (q, bytes) in (0..).zip(partitions) {
+            let path = tree.prove(LeafIndex::new(q).unwrap()).unwrap();
+            let path: Vec<_> = path.iter().flat_map(|hash| hash.0).collect();
+            bytes.splice(siblings.clone(), path);
+        }
+        built.record.root = tree.root();
+    }
+
     /// Publishes the index at its `size`, by the key of the index log, with all that its checkpoint needs.
     pub(crate) fn publish(&self, log: &Log, key: &SigningKey, size: usize) {
         self.publish_objects(log, size);

@@ -67,6 +67,11 @@ impl Log {
         self.put(&format!("{place}checkpoint"), note);
     }
 
+    /// An index log without a leaf.
+    pub(crate) fn publish_index_of_nothing(&self, key: &SigningKey) {
+        self.publish_below("index/v1/", key, &[]);
+    }
+
     pub(crate) fn put(&self, path: &str, bytes: impl Into<Bytes>) {
         self.objects
             .lock()

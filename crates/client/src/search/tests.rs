@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tegula_index::{Run, live_runs};
 use tegula_tlog::Policy;
 
@@ -8,6 +9,9 @@ use super::*;
 use crate::fake::{Index, Log, index_signer, signer};
 use crate::{Cache, CheckpointMemory};
 
+mod adversary;
+mod audits;
+mod cached;
 mod properties;
 mod requests;
 
@@ -44,6 +48,14 @@ impl World {
         entries.map(|(index, _)| index).collect()
     }
 
+    /// What there is to find, by looking at each entry.
+    fn told(&self, keys: &[Key], size: TreeSize) -> Told {
+        Told {
+            proven: size,
+            found: keys.iter().map(|key| self.naive(*key, size)).collect(),
+        }
+    }
+
     /// That answers are what looking at each entry finds, whole and from the end.
     async fn check(&self, reader: &Reader, keys: &[Key], searched: &Searched) {
         assert_eq!(searched.answers.len(), keys.len());
@@ -62,6 +74,30 @@ impl World {
             }
         }
     }
+}
+
+/// All that a log answered, for its size.
+#[derive(Debug, Eq, PartialEq)]
+struct Told {
+    proven: TreeSize,
+    found: Vec<Vec<u64>>,
+}
+
+async fn ask(reader: &Reader, keys: &[Key]) -> Result<Told, ReadError> {
+    let searched = reader.search(keys, EVERYTHING).await?;
+    let mut found = Vec::new();
+    for answer in &searched.answers {
+        let all = pages_and_found(reader, &searched, answer).await?;
+        let newest = reader.newest(&searched, answer, usize::MAX).await?;
+        assert!(newest.iter().rev().map(|index| index.get()).eq(all.clone()));
+        assert_eq!(answer.count(), all.len() as u64);
+        found.push(all);
+    }
+    assert!(searched.is_complete());
+    Ok(Told {
+        proven: searched.proven,
+        found,
+    })
 }
 
 /// Every entry that an answer stands for, ascending.
@@ -86,7 +122,12 @@ async fn pages_and_found(
 fn keys_of(entry: &[u8]) -> Vec<Key> {
     let text = String::from_utf8_lossy(entry);
     let mut keys = entry_keys(entry, <[(u8, &str); 0]>::default());
-    keys.extend(text.split(' ').skip(1).map(word));
+    keys.extend(
+        text.split(' ')
+            .skip(1)
+            .filter(|text| !text.is_empty())
+            .map(word),
+    );
     keys
 }
 
