@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tegula_index::Key;
 use tegula_tlog::{
     Checkpoint, Hash, LeafIndex, Policy, TileKind, TilePath, TreeSize, VerifiedTiles, VerifierKey,
 };
@@ -28,6 +29,8 @@ pub struct Reader {
     pub(crate) policy: Arc<Policy>,
     pub(crate) cache: Option<Cache>,
     pub(crate) memory: CheckpointMemory,
+    /// By what an entry is found: [`index_keys`](crate::index_keys), but in tests, whose entries are shorter than Rekor's.
+    pub(crate) keys_of: fn(&[u8]) -> Vec<Key>,
 }
 
 impl Reader {
@@ -44,6 +47,7 @@ impl Reader {
             policy: Arc::new(policy),
             cache,
             memory,
+            keys_of: crate::index_keys,
         }
     }
 

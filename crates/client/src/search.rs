@@ -7,10 +7,10 @@
 mod audit;
 mod check;
 mod index_log;
+mod objects;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use tegula_entries::search_keys;
 use tegula_index::{Answer, IndexError, IndexPath, Key, List, Lookup, State, covered, entry_keys};
@@ -19,7 +19,6 @@ use tegula_tlog::{LeafIndex, TreeSize};
 pub use audit::{Audit, Difference};
 pub use check::IndexReport;
 
-use crate::cache::KeyCache;
 use crate::{ReadError, Reader, VerifiedCheckpoint};
 
 /// The keys of an entry, by which it is found.
@@ -113,8 +112,8 @@ impl Searched {
 impl Reader {
     /// Searches the log, at its checkpoint, for each of these keys.
     ///
-    /// The two checkpoints are fetched together; then the state of the index, the edge of the tree and, with them, the newest entries; then
-    /// one object for each live run.
+    /// The two checkpoints are fetched together; then the state of the index and the edge of the tree; then one object for each live run and,
+    /// with them, the newest entries. Only entries of more bundles than one are waited for once more.
     ///
     /// # Errors
     ///
@@ -215,7 +214,7 @@ impl Reader {
     ) -> Result<Vec<Vec<Key>>, ReadError> {
         self.entries(checkpoint, range)
             .map_ok(|(_, entry)| {
-                let mut keys = index_keys(&entry);
+                let mut keys = (self.keys_of)(&entry);
                 keys.retain(|key| wanted.contains(key));
                 keys
             })
@@ -238,26 +237,15 @@ impl Reader {
                 return Ok(lookups);
             }
             let cache = index.checkpoint.cache();
-            let mut fetched = stream::iter(needs)
+            let mut objects = stream::iter(needs)
                 .map(|(path, of)| async move {
-                    let cached = cache.and_then(|cache| cache.load_index(&path));
-                    let is_cached = cached.is_some();
-                    let bytes = match cached {
-                        Some(bytes) => Bytes::from(bytes),
-                        None => self.fetch_index(&path).await?,
-                    };
-                    Ok::<_, ReadError>((path, of, bytes, is_cached))
+                    let object = self.unchecked(path, cache).await?;
+                    Ok::<_, ReadError>((path, of, object))
                 })
                 .buffer_unordered(PARTITIONS_AT_ONCE);
-            while let Some((path, of, mut bytes, is_cached)) = fetched.try_next().await? {
-                let mut taken = take(&mut lookups, &of, path, &bytes);
-                if taken.is_err() && is_cached {
-                    cache.inspect(|cache| cache.remove_index(&path));
-                    bytes = self.fetch_index(&path).await?;
-                    taken = take(&mut lookups, &of, path, &bytes);
-                }
-                taken.map_err(|error| wrong(&error))?;
-                cache.inspect(|cache| cache.store_index(&path, &bytes));
+            while let Some((path, of, object)) = objects.try_next().await? {
+                let take = |bytes: &[u8]| take(&mut lookups, &of, path, bytes);
+                self.checked(object, cache, take).await?;
             }
         }
     }
@@ -274,7 +262,8 @@ impl Reader {
         page: u64,
     ) -> Result<Vec<LeafIndex>, ReadError> {
         let cache = index.checkpoint.cache();
-        self.index_object(cache, &list.path(page), |bytes| list.open(page, bytes))
+        let object = self.unchecked(list.path(page), cache).await?;
+        self.checked(object, cache, |bytes| list.open(page, bytes))
             .await
     }
 
@@ -292,8 +281,7 @@ impl Reader {
     ) -> Result<Vec<LeafIndex>, ReadError> {
         let mut newest = Vec::new();
         // A key has a list in a run or postings beside it: so lists and what was found do not mix within a run.
-        let mut found: Vec<_> = answer.found.iter().copied().rev().peekable().collect();
-        found.reverse();
+        let mut found = answer.found.clone();
         for list in answer.lists.iter().rev() {
             let end = list.run().start().saturating_add(list.run().leaves());
             while let Some(index) = found.pop_if(|index| index.get() >= end) {
@@ -364,36 +352,6 @@ impl Reader {
             newest: selected.into_iter().rev().take(limit).collect(),
         })
     }
-
-    /// An object of the index, from the cache or the log, that was checked before it was kept.
-    async fn index_object<T>(
-        &self,
-        cache: Option<&KeyCache>,
-        path: &IndexPath,
-        check: impl Fn(&[u8]) -> Result<T, IndexError>,
-    ) -> Result<T, ReadError> {
-        if let Some(cache) = cache
-            && let Some(bytes) = cache.load_index(path)
-        {
-            match check(&bytes) {
-                Ok(checked) => return Ok(checked),
-                Err(_damaged) => cache.remove_index(path),
-            }
-        }
-        let bytes = self.fetch_index(path).await?;
-        let checked = check(&bytes).map_err(|error| wrong(&error))?;
-        cache.inspect(|cache| cache.store_index(path, &bytes));
-        Ok(checked)
-    }
-
-    async fn fetch_index(&self, path: &IndexPath) -> Result<Bytes, ReadError> {
-        let fetched = self.source.fetch(&path.to_string(), path.max_len()).await?;
-        fetched.ok_or_else(|| {
-            ReadError::Io(format!(
-                "the log has no {path}, though the checkpoint of its index needs it"
-            ))
-        })
-    }
 }
 
 fn take(
@@ -428,3 +386,6 @@ fn wrong(error: &IndexError) -> ReadError {
 
 /// As many as a billion entries need.
 const PARTITIONS_AT_ONCE: usize = 32;
+
+#[cfg(test)]
+mod tests;

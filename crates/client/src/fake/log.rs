@@ -32,6 +32,11 @@ impl Log {
 
     /// Everything that a checkpoint over these entries needs, and the checkpoint.
     pub(crate) fn publish(&self, key: &SigningKey, entries: &[Vec<u8>]) {
+        self.publish_below("", key, entries);
+    }
+
+    /// The same for a log that is a part of this one, at the paths that begin so. Its origin is the key's name.
+    pub(super) fn publish_below(&self, place: &str, key: &SigningKey, entries: &[Vec<u8>]) {
         let leaves: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
         let mut edge = Edge::empty();
         let growth = edge.grow(&leaves).unwrap();
@@ -41,7 +46,7 @@ impl Log {
             .cloned()
             .chain(edge.partial_tiles());
         for (path, bytes) in tiles {
-            self.put(&path.to_string(), bytes);
+            self.put(&format!("{place}{path}"), bytes);
         }
         for (n, chunk) in (0..).zip(entries.chunks(256)) {
             let mut bundle = Vec::new();
@@ -49,15 +54,22 @@ impl Log {
                 append_entry(&mut bundle, entry).unwrap();
             }
             let width = u16::try_from(chunk.len()).unwrap();
-            self.put(&TilePath::entries(n, width).unwrap().to_string(), bundle);
+            let path = TilePath::entries(n, width).unwrap();
+            self.put(&format!("{place}{path}"), bundle);
         }
         let checkpoint = Checkpoint {
-            origin: "log.example".to_owned(),
+            origin: key.verifier().name().to_owned(),
             size: edge.size(),
             root: edge.root(),
             extensions: Vec::new(),
         };
-        self.put("checkpoint", checkpoint.sign(&[key]).unwrap().to_bytes());
+        let note = checkpoint.sign(&[key]).unwrap().to_bytes();
+        self.put(&format!("{place}checkpoint"), note);
+    }
+
+    /// An index log without a leaf.
+    pub(crate) fn publish_index_of_nothing(&self, key: &SigningKey) {
+        self.publish_below("index/v1/", key, &[]);
     }
 
     pub(crate) fn put(&self, path: &str, bytes: impl Into<Bytes>) {
@@ -69,6 +81,24 @@ impl Log {
 
     pub(crate) fn object(&self, path: &str) -> Bytes {
         self.objects.lock().unwrap()[path].clone()
+    }
+
+    /// Another log with the same objects.
+    pub(crate) fn copy(&self) -> Self {
+        let objects = self.objects.lock().unwrap().clone();
+        Self {
+            objects: Arc::new(Mutex::new(objects)),
+            fetched: Arc::default(),
+        }
+    }
+
+    /// Takes the objects from another log whose paths begin so.
+    pub(crate) fn take_from(&self, other: &Self, place: &str) {
+        let others = other.objects.lock().unwrap().clone();
+        let taken = others
+            .into_iter()
+            .filter(|(path, _)| path.starts_with(place));
+        self.objects.lock().unwrap().extend(taken);
     }
 
     pub(crate) fn remove(&self, path: &str) {

@@ -3,8 +3,8 @@
 use futures::TryStreamExt;
 use tegula_index::{IndexPath, Key, Record, Run, build};
 
-use super::{LogIndex, index_keys};
-use crate::{ReadError, Reader, VerifiedCheckpoint};
+use super::LogIndex;
+use crate::{FetchError, ReadError, Reader, VerifiedCheckpoint};
 
 /// A run that was made again from the log.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub enum Difference {
     Object {
         /// Where it is.
         path: IndexPath,
-        /// The first byte that differs.
+        /// The first byte that differs. Of an object that is longer than any can be, the one after the last.
         at: usize,
     },
     /// An object of the run is not there.
@@ -70,7 +70,7 @@ impl Reader {
         let range = run.start()..run.start().saturating_add(run.leaves());
         let keys: Vec<Vec<Key>> = self
             .entries(checkpoint, range)
-            .map_ok(|(_, entry)| index_keys(&entry))
+            .map_ok(|(_, entry)| (self.keys_of)(&entry))
             .try_collect()
             .await?;
         let made = build(run, &keys).map_err(|error| ReadError::Verification(error.to_string()))?;
@@ -80,15 +80,20 @@ impl Reader {
             differences.push(Difference::Record);
         }
         for (path, expected) in made.objects {
-            let wanted = path.max_len();
-            match self.source.fetch(&path.to_string(), wanted).await? {
-                Some(bytes) if bytes == expected => {}
-                Some(bytes) => {
+            let place = path.to_string();
+            match self.source.fetch(&place, path.max_len()).await {
+                Ok(Some(bytes)) if bytes == expected => {}
+                Ok(Some(bytes)) => {
                     let same = bytes.iter().zip(&expected).take_while(|(a, b)| a == b);
                     let at = same.count();
                     differences.push(Difference::Object { path, at });
                 }
-                None => differences.push(Difference::Missing { path }),
+                Ok(None) => differences.push(Difference::Missing { path }),
+                Err(FetchError::TooLong { .. }) => {
+                    let at = expected.len();
+                    differences.push(Difference::Object { path, at });
+                }
+                Err(error) => return Err(error.into()),
             }
             if differences.len() >= MAX_DIFFERENCES {
                 break;

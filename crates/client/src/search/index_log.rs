@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tegula_index::{IndexPath, State, covered, origin};
 use tegula_tlog::{KeyKind, Policy, VerifierKey};
 
-use super::{LogIndex, wrong};
+use super::LogIndex;
 use crate::{FetchError, ReadError, Reader, Source, VerifiedCheckpoint};
 
 impl Reader {
@@ -16,7 +16,7 @@ impl Reader {
         let reader = self.of_index()?;
         let fetched = reader.source.fetch("checkpoint", crate::MAX_CHECKPOINT_LEN);
         match fetched.await? {
-            Some(note) => reader.accept(&note).await.map(Some),
+            Some(note) => reader.accept(&note).await.map(Some).map_err(of_index),
             None => Ok(None),
         }
     }
@@ -38,25 +38,13 @@ impl Reader {
         let path = IndexPath::State(index.size());
         let cache = index.cache();
         let (size, root) = (index.size(), index.root());
-        let cached = cache.and_then(|cache| cache.load_index(&path));
-        let is_cached = cached.is_some();
-        let state = async {
-            match cached {
-                Some(bytes) => Ok(Bytes::from(bytes)),
-                None => self.fetch_index(&path).await,
-            }
-        };
+        let object = self.unchecked(path, cache);
         // What it is checked with is fetched at the same time.
         let log_root = async { self.root_at(log, log_size).await.map_err(ReadError::from) };
-        let (bytes, log_root) = futures::join!(state, log_root);
-        let (mut bytes, log_root) = (bytes?, log_root?);
-        let mut opened = State::open(&bytes, size, &root, &log_root);
-        if opened.is_err() && is_cached {
-            bytes = self.fetch_index(&path).await?;
-            opened = State::open(&bytes, size, &root, &log_root);
-        }
-        let state = opened.map_err(|error| wrong(&error))?;
-        cache.inspect(|cache| cache.store_index(&path, &bytes));
+        let (object, log_root) = futures::join!(object, log_root);
+        let (object, log_root) = (object?, log_root?);
+        let open = |bytes: &[u8]| State::open(bytes, size, &root, &log_root);
+        let state = self.checked(object, cache, open).await?;
         Ok(LogIndex {
             state,
             checkpoint: index,
@@ -84,6 +72,7 @@ impl Reader {
             policy: Arc::new(Policy::from_log_keys(keys)),
             cache: self.cache.clone(),
             memory: self.memory.clone(),
+            keys_of: self.keys_of,
         })
     }
 }
@@ -102,6 +91,19 @@ impl Source for Below {
     }
 
     fn name(&self) -> String {
-        self.source.name()
+        format!("{}/index/v1", self.source.name())
+    }
+}
+
+/// The paths and signatures in it are those of the index log.
+fn of_index(error: ReadError) -> ReadError {
+    let prefixed = |reason| format!("the search index: {reason}");
+    match error {
+        ReadError::Io(reason) => ReadError::Io(prefixed(reason)),
+        ReadError::NotFound(reason) => ReadError::NotFound(prefixed(reason)),
+        ReadError::Verification(reason) => ReadError::Verification(prefixed(reason)),
+        ReadError::Policy(reason) => ReadError::Policy(prefixed(reason)),
+        // Names the index log by its origin.
+        ReadError::Misbehaviour(evidence) => ReadError::Misbehaviour(evidence),
     }
 }
