@@ -8,5 +8,6 @@
 )]
 
 mod builders;
+mod emission;
 mod recovery;
 mod world;
