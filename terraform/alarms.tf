@@ -72,6 +72,7 @@ resource "aws_cloudwatch_dashboard" "log" {
         { title = "Unpublished slots, inbox", metrics = ["UnpublishedSlots", "InboxDepth"], function = "maintain", stat = "Maximum" },
         { title = "Age of the checkpoint", metrics = ["CheckpointAgeMs"], function = "maintain", stat = "Maximum" },
         { title = "Housekeeping", metrics = ["BundlesChecked", "Damaged", "PartialsRemoved", "SlotsCut"], function = "maintain", stat = "Sum" },
+        { title = "Search index behind", metrics = ["IndexLag", "IndexFailures"], function = "maintain", stat = "Maximum" },
         ] : {
         type   = "metric"
         x      = 12 * (n % 2)

@@ -1,4 +1,6 @@
 locals {
+  # Of maintain a round takes a minute at most; the rest is for whoever brings an index up by hand ({"action": "index"}). Merges of the index are
+  # done in units of some seconds and some tens of megabytes, and kept after each: neither a longer log nor a larger run needs more.
   timeouts = { upload = 60, maintain = 300 }
 
   environment = {
@@ -8,6 +10,7 @@ locals {
     ))
     TEGULA_ORIGIN = var.origin
     TEGULA_KEYS   = join(" ", local.keys)
+    TEGULA_INDEX  = var.search_index ? "on" : "off"
   }
 
   environments = {
@@ -94,8 +97,8 @@ resource "aws_lambda_function" "function" {
   ]
 }
 
-# The schedule's invocations wait in a queue of Lambda's own. What fails is not repeated there, and what cannot begin is dropped: the next minute is
-# another one.
+# The schedule's invocations, and the bucket's, wait in a queue of Lambda's own. What fails is not repeated there, and what cannot begin is dropped:
+# the next minute is another one.
 resource "aws_lambda_function_event_invoke_config" "maintain" {
   function_name                = aws_lambda_function.function["maintain"].function_name
   maximum_event_age_in_seconds = 60
@@ -130,6 +133,34 @@ resource "aws_scheduler_schedule" "maintain" {
   }
 
   depends_on = [aws_lambda_invocation.init]
+}
+
+# A writer has left a base run: the index need not wait for the minute. It is told of the first partition alone, once a run; reserved concurrency and
+# the queue's limits keep them from piling up. Such an invocation is for what is new, takes some seconds, and leaves large merges to the schedule.
+resource "aws_s3_bucket_notification" "base_run" {
+  count = var.search_index ? 1 : 0
+
+  bucket = aws_s3_bucket.public.id
+
+  lambda_function {
+    lambda_function_arn = aws_lambda_function.function["maintain"].arn
+    events              = ["s3:ObjectCreated:*"]
+    filter_prefix       = "index/v1/run/0/"
+    filter_suffix       = "/000"
+  }
+
+  depends_on = [aws_lambda_permission.base_run]
+}
+
+resource "aws_lambda_permission" "base_run" {
+  count = var.search_index ? 1 : 0
+
+  statement_id   = "base-run"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.function["maintain"].function_name
+  principal      = "s3.amazonaws.com"
+  source_arn     = local.public_arn
+  source_account = local.account
 }
 
 data "aws_iam_policy_document" "scheduler_assume" {

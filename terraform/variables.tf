@@ -127,6 +127,12 @@ variable "dedup_window" {
   }
 }
 
+variable "search_index" {
+  description = "Whether there is a search index beside the log."
+  type        = bool
+  default     = true
+}
+
 variable "keep_slots" {
   description = "Number of the last leaves whose slots stay whole; null for all of them, which is the log's backup."
   type        = number

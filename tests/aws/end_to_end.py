@@ -214,6 +214,8 @@ def simulate():
     tile, partial = "arn:aws:s3:::log-public/tile/0/000", "arn:aws:s3:::log-public/tile/0/000.p/7"
     checkpoint, slot, item = "arn:aws:s3:::log-public/checkpoint", "arn:aws:s3:::log-private/wal/00000000000000000000", "arn:aws:s3:::log-private/inbox/x"
     probe = "arn:aws:s3:::log-private/probe/x"
+    base_run, index = "arn:aws:s3:::log-public/index/v1/run/0/000/000", "arn:aws:s3:::log-public/index/v1/checkpoint"
+    note = "arn:aws:s3:::log-private/index-work/v1/4/0/h/0"
     put, remove, once, as_read = "s3:PutObject", "s3:DeleteObject", {"s3_if_none_match": "*"}, {"s3_if_match": '"tag"'}
     count = 0
     for role, action, resource, context, expected in [
@@ -225,6 +227,9 @@ def simulate():
         ("upload", put, item, {}, "explicitDeny"), ("upload", put, item, once, "allowed"), ("upload", remove, item, {}, "allowed"),
         ("upload", remove, slot, {}, "explicitDeny"), ("maintain", remove, slot, {}, "explicitDeny"),
         ("upload", remove, partial, {}, "implicitDeny"), ("maintain", remove, partial, {}, "allowed"),
+        ("upload", put, base_run, {}, "explicitDeny"), ("upload", put, base_run, once, "allowed"), ("upload", put, index, once, "implicitDeny"),
+        ("maintain", put, index, {}, "explicitDeny"), ("maintain", put, index, as_read, "allowed"), ("maintain", remove, base_run, {}, "explicitDeny"),
+        ("maintain", put, note, once, "allowed"), ("maintain", remove, note, {}, "allowed"), ("upload", remove, note, {}, "implicitDeny"),
         ("maintain", "s3:BypassGovernanceRetention", tile, {}, "explicitDeny"),
         ("resident", put, probe, once, "allowed"), ("resident", remove, probe, {}, "allowed"), ("resident", remove, slot, {}, "explicitDeny"),
         ("upload", remove, tile, {}, "explicitDeny"), ("maintain", remove, tile, {}, "explicitDeny"),

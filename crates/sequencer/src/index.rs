@@ -7,6 +7,7 @@
 //! What is trusted: the log's checkpoint and the index's, both of which this log signed. Bundles and runs are checked against them.
 //! Only the progress of a merge is believed as it is found among the private objects; `tegula index audit` does not believe it.
 
+mod emit;
 mod merges;
 mod older;
 mod pass;
@@ -19,14 +20,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tegula_index::{
-    BASE_LEAVES, Built, IndexLeaf, IndexPath, Key, Record, Run, build, covered, live_runs,
+    BASE_LEAVES, Built, IndexLeaf, IndexPath, Key, Record, Run, covered, live_runs,
 };
 use tegula_storage::{ObjectPath, Store};
 use tegula_tlog::{
-    Edge, Hash, TilePath, TreeSize, VerifiedTiles, VerifierKey, leaf_hash, parse_bundle, root_of,
-    root_tiles,
+    Edge, Hash, TilePath, TreeSize, VerifiedTiles, VerifierKey, leaf_hash, root_of, root_tiles,
 };
 
+pub(crate) use emit::emit;
 pub(crate) use older::Older;
 pub(crate) use recover::forget_unpublished;
 
@@ -256,10 +257,8 @@ impl Indexer {
         let bundle = read::checked_bundle(store, run.n(), log.size, verified).await?;
         // Whether that is damage, housekeeping finds out.
         let bundle = bundle.map_err(unavailable)?;
-        let entries = parse_bundle(&bundle.bytes, bundle.leaves.len());
-        let entries = entries.map_err(|error| Error::Corrupt(error.to_string()))?;
-        let keys: Vec<_> = entries.iter().map(|entry| (self.extract)(entry)).collect();
-        Ok((bundle.leaves, made(build(run, &keys))?))
+        let built = emit::base_run(&self.extract, run, &bundle.bytes, bundle.leaves.len())?;
+        Ok((bundle.leaves, built))
     }
 
     /// Makes objects where nothing is, and compares where something is.

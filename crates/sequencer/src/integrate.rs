@@ -1,11 +1,17 @@
 //! Tiles and bundles: a pure function of the slots, which any writer may write, at any time, again.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures::future::{Either, select};
 use tegula_storage::{Condition, Created, ObjectPath, Store, StoreError};
 use tegula_tlog::{TilePath, TreeSize};
+use tracing::warn;
 
 use crate::Env;
 use crate::error::Error;
+use crate::index::emit;
 use crate::read::{self, MAX_READS};
 use crate::writer::{Writer, backoff, cold};
 
@@ -25,14 +31,29 @@ impl Writer {
         let size = chain.size();
         if !chain.is_integrated() {
             let [own, others] = chain.objects_owed();
-            let (own, others) = futures::join!(self.write_objects(own), async {
+            let completed = own.clone();
+            let others = async {
                 // One request less where they are there, as they mostly are.
                 let missing = self.missing(others).await?;
                 self.write_objects(missing).await
-            });
+            };
+            let (own, others, ()) =
+                futures::join!(self.write_objects(own), others, self.emit(&completed));
             own.and(others)?;
         }
         Ok(size)
+    }
+
+    /// Base runs of the index beside the bundles that slots of this writer's completed. They do not keep the log waiting, whatever
+    /// becomes of them.
+    async fn emit(&self, completed: &[(TilePath, Bytes)]) {
+        let Some(extract) = &self.config.index else {
+            return;
+        };
+        let emitting = pin!(emit(self.store.as_ref(), extract, completed));
+        if let Either::Right(_) = select(emitting, self.env.sleep(MAX_EMIT)).await {
+            warn!("base runs of the index take too long to write, they are left to its builder");
+        }
     }
 
     /// All objects of this size are in the store.
@@ -139,3 +160,5 @@ async fn compare(store: &dyn Store, path: &ObjectPath, bytes: &Bytes) -> Result<
 }
 
 const MAX_ROUNDS: u32 = 4;
+/// Objects of the index that are slower than this are given up: the log waits for them no longer.
+const MAX_EMIT: Duration = Duration::from_secs(1);

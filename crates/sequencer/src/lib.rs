@@ -45,6 +45,8 @@ mod tidy;
 mod tip;
 mod writer;
 
+use std::fmt;
+
 use tegula_tlog::{Hash, TreeSize};
 
 pub use answer::{Receipt, Round};
@@ -66,7 +68,7 @@ pub use tidy::{Keep, Tidy, TidyOptions, TidyReport};
 pub use writer::{Counters, Pending, Writer};
 
 /// What a writer is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// The log's keys, the Ed25519 key first. All are named as the origin.
     pub signers: Signers,
@@ -82,6 +84,9 @@ pub struct Config {
     pub max_pending_entries: usize,
     /// Bytes that wait for a batch, at most.
     pub max_pending_bytes: usize,
+    /// What entries can be found by, for a writer that makes the base runs of the search index beside the bundles it completes. An
+    /// [`Indexer`] makes them otherwise.
+    pub index: Option<Extract>,
 }
 
 impl Config {
@@ -96,7 +101,19 @@ impl Config {
             others: Others::Compete,
             max_pending_entries: 65_536,
             max_pending_bytes: 64 << 20,
+            index: None,
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("signers", &self.signers)
+            .field("dedup_window", &self.dedup_window)
+            .field("others", &self.others)
+            .field("index", &self.index.is_some())
+            .finish_non_exhaustive()
     }
 }
 

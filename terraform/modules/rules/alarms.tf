@@ -22,6 +22,11 @@ locals {
       # The next minute looks elsewhere.
       recovers = false
     }
+    index-behind = {
+      description = "The search index has not caught up with the log for fifteen minutes"
+      namespace   = "Tegula", metric = "IndexLag", dimensions = local.of["maintain"]
+      statistic   = "Minimum", periods = 15
+    }
     writes-failed = {
       description = "Batches could not be logged"
       namespace   = "Tegula", metric = "Failures", dimensions = local.of["upload"]

@@ -176,6 +176,8 @@ locals {
         Resource = [
           "${local.public}/tile/*",
           "${local.public}/attestations/*",
+          # Base runs of the index, beside the bundles that a writer completes.
+          "${local.public}/index/v1/run/0/*",
           "${local.public}/checkpoint",
           "${local.private}/wal/*",
           "${local.private}/inbox/*",
@@ -244,10 +246,17 @@ locals {
       )
     },
     {
+      # The search index, and how far its merges are.
+      Sid      = "Index"
+      Effect   = "Allow"
+      Action   = "s3:PutObject"
+      Resource = ["${local.public}/index/v1/*", "${local.private}/index-work/*"]
+    },
+    {
       Sid      = "RemoveWhatIsSuperseded"
       Effect   = "Allow"
       Action   = "s3:DeleteObject"
-      Resource = [local.partial, "${local.public}/probe/*", "${local.private}/probe/*"]
+      Resource = [local.partial, "${local.public}/probe/*", "${local.private}/probe/*", "${local.private}/index-work/*"]
     },
   ]
 
@@ -279,6 +288,8 @@ locals {
       {
         "inbox/" = merge(local.removed, { days = 1 })
         "probe/" = local.removed
+        # It can be made again.
+        "index-work/" = merge(local.removed, { days = 1 })
         # Slots that were cut.
         "wal/" = { days = 30, kept = null, markers = false }
       },

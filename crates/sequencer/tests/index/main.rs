@@ -8,6 +8,7 @@
 )]
 
 mod builders;
+mod emission;
 mod older;
 mod recovery;
 mod world;

@@ -92,8 +92,26 @@ run "maintain_removes_partial_tiles_items_and_probes_alone" {
       "arn:aws:s3:::log-public/tile/*.p/*",
       "arn:aws:s3:::log-public/probe/*",
       "arn:aws:s3:::log-private/probe/*",
+      "arn:aws:s3:::log-private/index-work/*",
     ])
     error_message = "The scheduled function may remove something else."
+  }
+}
+
+run "the_writer_leaves_base_runs_and_nothing_else_of_the_index" {
+  command = plan
+  assert {
+    condition = [
+      for r in flatten([for s in jsondecode(output.upload_policy).Statement : s.Resource if s.Action == "s3:PutObject"]) : r if strcontains(r, "index")
+    ] == ["arn:aws:s3:::log-public/index/v1/run/0/*"]
+    error_message = "The write function may write something else of the index, or no base runs."
+  }
+  assert {
+    condition = alltrue([
+      for object in ["public/index/v1/*", "private/index-work/*"] :
+      contains(flatten([for s in jsondecode(output.maintain_policy).Statement : s.Resource if s.Action == "s3:PutObject"]), "arn:aws:s3:::log-${object}")
+    ])
+    error_message = "The scheduled function cannot make the index."
   }
 }
 
@@ -102,8 +120,8 @@ run "a_resident_writer_tries_the_store_writes_and_looks_after_it" {
   assert {
     condition = alltrue([
       for action, objects in {
-        "s3:PutObject"    = ["public/tile/*", "public/checkpoint", "private/wal/*", "private/inbox/*", "private/checked", "private/history", "public/probe/*", "private/probe/*"]
-        "s3:DeleteObject" = ["public/tile/*.p/*", "private/inbox/*", "public/probe/*", "private/probe/*"]
+        "s3:PutObject"    = ["public/tile/*", "public/checkpoint", "private/wal/*", "private/inbox/*", "private/checked", "private/history", "public/index/v1/*", "private/index-work/*", "public/probe/*", "private/probe/*"]
+        "s3:DeleteObject" = ["public/tile/*.p/*", "private/inbox/*", "private/index-work/*", "public/probe/*", "private/probe/*"]
         "s3:GetObject"    = ["public/*", "private/*"]
         } : length(setsubtract([for object in objects : "arn:aws:s3:::log-${object}"], flatten([
           for s in jsondecode(output.resident_policy).Statement : s.Resource if s.Action == action
@@ -224,6 +242,14 @@ run "a_few_writes_that_failed_are_told" {
   assert {
     condition     = output.alarms["writes-failed"].threshold == 1 && output.alarms["writes-failed"].datapoints < output.alarms["writes-failed"].periods
     error_message = "A log with few uploads can fail them all, and nobody is told."
+  }
+}
+
+run "an_index_that_is_behind_is_told" {
+  command = plan
+  assert {
+    condition     = output.alarms["index-behind"].statistic == "Minimum" && output.alarms["index-behind"].datapoints == output.alarms["index-behind"].periods
+    error_message = "An index that catches up within minutes is told to be behind."
   }
 }
 
