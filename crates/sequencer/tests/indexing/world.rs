@@ -41,6 +41,11 @@ pub(crate) fn extract() -> Extract {
         let text = String::from_utf8_lossy(entry);
         let mut keys = vec![Key::leaf(&leaf_hash(entry))];
         keys.extend(text.split(' ').skip(1).map(word));
+        // A key of another entry's, as two leaves may have one.
+        let claims = text
+            .split(' ')
+            .filter_map(|word| word.strip_prefix("claims:"));
+        keys.extend(claims.map(|entry| Key::leaf(&leaf_hash(entry.as_bytes()))));
         keys
     })
 }

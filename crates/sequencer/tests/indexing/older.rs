@@ -145,6 +145,20 @@ async fn a_broken_index_stops_no_upload() {
     assert_eq!(commit(&mut writer, &old).await, (index, true));
 }
 
+#[tokio::test]
+async fn a_leaf_that_the_index_names_is_one_only_if_the_log_has_it() {
+    let mut world = World::new().await;
+    world
+        .grow(600, |index| {
+            format!("claims:{}", if index == 7 { "another" } else { "none" })
+        })
+        .await;
+    world.index().await;
+    let mut writer = writer(&world, 10);
+    assert_eq!(commit(&mut writer, "another").await, (600, false));
+    assert_eq!(commit(&mut writer, &world.entries[7]).await, (7, true));
+}
+
 /// Where the index names a place, the log's own tiles decide.
 #[tokio::test]
 async fn a_leaf_is_found_wherever_it_is() {
