@@ -72,7 +72,8 @@ pub use writer::{Counters, Pending, Writer};
 pub struct Config {
     /// The log's keys, the Ed25519 key first. All are named as the origin.
     pub signers: Signers,
-    /// How many of the last leaves are searched for duplicates; 0 logs every entry anew.
+    /// How many of the last leaves are held to recognise duplicates; older ones are looked up in the search index, as far as there is one. 0 logs
+    /// every entry anew.
     pub dedup_window: u64,
     /// Entries in one batch, at most; never above 16,384.
     pub max_batch_entries: usize,

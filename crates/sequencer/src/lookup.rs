@@ -56,8 +56,8 @@ impl Sequencer {
         }))
     }
 
-    /// A place of a leaf: in the search index, or among the leaves that are newer than it. Where the log has no index, or one that does not
-    /// reach to them, those are searched that are searched for duplicates. One search is made at a time: each reads a tile for 256 leaves.
+    /// A place of a leaf: in the search index, or among the leaves that are newer than it. Where the log has no index, those are searched
+    /// that are held for duplicates. One search is made at a time: each reads a tile for 256 leaves.
     ///
     /// # Errors
     ///
@@ -79,8 +79,11 @@ impl Sequencer {
         }
         let size = published.size;
         let mut verified = VerifiedTiles::new(size, published.root);
-        let newest = size.get().saturating_sub(self.dedup_window().max(MAX_TAIL));
-        let first = newest.max(covered) / 256;
+        let most = match covered {
+            0 => self.dedup_window(),
+            _ => self.dedup_window().max(MAX_TAIL),
+        };
+        let first = size.get().saturating_sub(most).max(covered) / 256;
         let mut end = size.get().div_ceil(256);
         while end > first {
             let begin = end.saturating_sub(TILES_AT_ONCE).max(first);
@@ -127,7 +130,7 @@ impl Sequencer {
     }
 }
 
-/// Leaves that are searched at least where the index does not reach.
+/// Leaves after the index that are searched.
 const MAX_TAIL: u64 = 1 << 16;
 /// Tiles that are read together in a search: half a megabyte.
 const TILES_AT_ONCE: u64 = 64;

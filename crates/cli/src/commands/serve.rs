@@ -90,7 +90,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOW", default_value = "existing")]
     duplicates: DuplicatesArg,
 
-    /// How many of the last leaves are searched for duplicates
+    /// How many of the last leaves are held in memory to recognise duplicates; older ones are looked up in the search index. 0 takes every entry
+    /// for new
     #[arg(long, value_name = "LEAVES", default_value_t = 1 << 20)]
     dedup_window: u64,
 
