@@ -1,10 +1,14 @@
 //! Whoever serves the index, or is between, can make a search fail, and cannot make it answer wrongly.
 
+use std::collections::BTreeSet;
+
+use tegula_tlog::SigningKey;
+
 use super::*;
 use crate::Evidence;
 
 /// Keys with lists, with postings beside them in several runs, with one posting, and with none.
-const WORDS: [&str; 5] = ["all", "tenth", "last", "one", "nowhere"];
+const WORDS: [&str; 6] = ["all", "most", "tenth", "last", "one", "nowhere"];
 
 /// A log whose index has several runs, of which one has several partitions and lists, and one is not covered in full.
 fn honest() -> World {
@@ -16,6 +20,8 @@ const BUNDLES: usize = 18;
 
 fn words(index: usize) -> String {
     let mut words = vec!["all"];
+    // A list with gaps: what is changed in it is not too long for the run.
+    words.extend((!index.is_multiple_of(3)).then_some("most"));
     words.extend((index % 10 == 3).then_some("tenth"));
     words.extend((index > COUNT - 9).then_some("last"));
     words.extend((index == 2000).then_some("one"));
@@ -393,24 +399,83 @@ async fn a_forked_index_is_misbehaviour() {
     }
 }
 
+/// What no program of ours makes, though the log's key signed it.
+#[tokio::test]
+async fn what_was_signed_and_is_not_sound_is_refused() {
+    // The first two keys of the partition are of leaves, so that they take 18 bytes each.
+    let world = World::new(300, |_| String::new());
+    let changes: [fn(&mut Vec<u8>); 8] = [
+        |body| body.push(0),
+        |body| body.truncate(body.len() - 1),
+        |body| body.truncate(body.len() - 18),
+        // Keys in another order, and one twice.
+        |body| body[..36].rotate_left(18),
+        |body| body.copy_within(..16, 18),
+        // No postings, more than the run has, and a number that is longer than it needs to be.
+        |body| body[16] = 0,
+        |body| drop(body.splice(16..17, [0x81, 0x02])),
+        |body| drop(body.splice(16..17, [0x81, 0x00])),
+    ];
+    let run = Run::new(0, 0).unwrap();
+    // Also whoever has found his key looks at all of it.
+    let first = all_keys(&world.entries[..256]).concat().into_iter().min();
+    let keys = [word("nowhere"), first.unwrap()];
+    for (n, change) in changes.into_iter().enumerate() {
+        let mut index = world.index.clone();
+        index.change(run, |_| ());
+        assert_eq!(index.runs[&run].record, world.index.runs[&run].record);
+        index.change(run, change);
+        assert_ne!(index.runs[&run].record, world.index.runs[&run].record);
+        let log = world.log.copy();
+        index.publish(&log, &index_signer(1), 1);
+        for key in keys {
+            let told = ask(&fresh(&log), &[key]).await;
+            assert!(is_wrong(&told), "{n}: {told:?}");
+            let reason = told.unwrap_err().to_string();
+            let expected = "the search index: index/v1/run/0/000/000 ";
+            assert!(reason.starts_with(expected), "{n}: {reason}");
+            assert!(!reason.contains("committed"), "{n}: {reason}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_an_ed25519_key_signs_an_index() {
+    let key = SigningKey::ecdsa_from_scalar("log.example", &[1; 32]).unwrap();
+    let world = World::new(300, |_| "all".to_owned());
+    let log = Log::signed(&key, &world.entries, &[300]);
+    let policy = Policy::from_log_keys(vec![key.verifier()]);
+    let memory = CheckpointMemory::in_process();
+    let reader = Reader::new(Arc::new(log), policy, None, memory);
+    let error = ask(&reader, &words_of(&WORDS)).await.unwrap_err();
+    assert!(matches!(error, ReadError::Policy(_)), "{error}");
+}
+
 /// Someone ground keys that begin alike, so that a partition of few bundles is a directory.
 #[tokio::test]
 async fn keys_in_a_directory_are_found() {
     let (world, keys) = (ground(), ground_keys());
     let needed = world.needed(&keys).await;
     let pages = needed.iter().filter(|path| path.contains(".d/"));
-    let pages: Vec<_> = pages.cloned().collect();
-    let expected = [
-        "index/v1/run/0/000/000.d/000",
-        "index/v1/run/0/000/000.d/001",
-    ];
-    assert_eq!(pages, expected);
-    // One after the other, each page is read by itself.
-    for key in keys {
+    assert!(pages.eq(&PAGES), "{needed:?}");
+
+    // By itself, a key takes the one page where it would be.
+    let partition = all_keys(&world.entries[..256]).concat().into_iter();
+    let partition = partition.filter(|key| key.prefix(2) == 0);
+    let sorted: Vec<_> = partition.collect::<BTreeSet<_>>().into_iter().collect();
+    assert!((5000..6000).contains(&sorted.len()));
+    let ends = [0, 4095, 4096, sorted.len() - 1].map(|at| sorted[at]);
+    for key in keys.into_iter().chain(ends) {
         let needed = world.needed(&[key]).await;
-        let pages = needed.iter().filter(|path| path.contains(".d/")).count();
-        let is_below_all = key == word(BELOW_ALL);
-        assert_eq!(pages, usize::from(!is_below_all), "{key}");
+        let pages: Vec<_> = needed.iter().filter(|path| path.contains(".d/")).collect();
+        let expected = if key < sorted[0] {
+            &[][..]
+        } else if key < sorted[4096] {
+            &PAGES[..1]
+        } else {
+            &PAGES[1..]
+        };
+        assert_eq!(pages, expected, "{key}");
     }
 }
 
@@ -418,10 +483,7 @@ async fn keys_in_a_directory_are_found() {
 async fn no_damaged_directory_or_page_is_believed() {
     let (world, keys) = (ground(), ground_keys());
     damage_each(&world, &keys[..3]).await;
-    let (first, second) = (
-        "index/v1/run/0/000/000.d/000",
-        "index/v1/run/0/000/000.d/001",
-    );
+    let [first, second] = PAGES;
     for (path, other) in [
         (first, second),
         (second, first),
@@ -437,6 +499,11 @@ async fn no_damaged_directory_or_page_is_believed() {
         assert!(is_missing(&ask_with(&world, &keys, path, None).await));
     }
 }
+
+const PAGES: [&str; 2] = [
+    "index/v1/run/0/000/000.d/000",
+    "index/v1/run/0/000/000.d/001",
+];
 
 /// A base run of which one partition has more than 4,096 keys.
 fn ground() -> World {
