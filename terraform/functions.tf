@@ -1,6 +1,6 @@
 locals {
   # Of maintain a round takes a minute at most; the rest is for whoever brings an index up by hand ({"action": "index"}). Merges of the index are
-  # done in units of some seconds and some tens of megabytes, and kept after each: neither a longer log nor a larger run needs more.
+  # done in units of 64 partitions, a few megabytes, and each is kept: neither a longer log nor a larger run needs more time or memory.
   timeouts = { upload = 60, maintain = 300 }
 
   environment = {

@@ -12,6 +12,7 @@
 //! | `read` | static objects, with caching, ranges and CORS |
 //! | `answer` | Rekor's JSON |
 //! | `error` | every error is JSON |
+//! | `index` | what entries are found by, for whoever writes the index |
 //! | `tokens`, `issuers`, `allowed`, `clients` | who may write, whose signatures, and how much |
 //! | `metrics` | what Prometheus is told |
 //! | `listen` | sockets, limits of connections, graceful end |
@@ -24,6 +25,7 @@ mod answers;
 mod body;
 mod clients;
 mod error;
+mod index;
 mod issuers;
 mod listen;
 mod log;
@@ -39,6 +41,7 @@ mod write;
 pub use allowed::{AllowedKeys, KeyHash};
 pub use clients::Peer;
 pub use error::error_response;
+pub use index::index_keys;
 pub use issuers::{Issuers, IssuersError};
 pub use listen::{Limits, listen};
 pub use log::{Duplicates, Log, Options, describe};

@@ -1,9 +1,11 @@
-//! Lambda: what a crash left is published, what may go goes, what is there is checked. On a schedule, and beside any number of writers and
+//! Lambda: what a crash left is published, what may go goes, what is there is checked, and the search index follows. On a schedule, and beside any number of writers and
 //! of itself.
 //!
 //! | event | |
 //! |---|---|
-//! | `{"action": "tidy"}`, or anything without an action | one round |
+//! | `{"action": "tidy"}`, or anything without an action | one round, and the search index for the rest of its minute |
+//! | `{"action": "index"}` | the search index alone, as long as the function may run |
+//! | `{"Records": [{"eventSource": "aws:s3", …}]}` | the bucket tells of a base run: the search index alone, for some seconds |
 //! | `{"action": "init", "raw": false}` | makes the log if there is none in the buckets; answers its description |
 
 mod function;
@@ -45,7 +47,7 @@ fn start() -> Result<(), Error> {
         .build()?;
     runtime.block_on(run(service_fn(move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);
-        async move { function.act(event.payload).await }
+        async move { function.act(event).await }
     })))
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tegula_sequencer::{Config, Env, Others, RealEnv, Signers};
+use tegula_sequencer::{Config, Env, Extract, Others, RealEnv, Signers};
+use tegula_server::index_keys;
 use tegula_signers::{LogKey, in_order};
 use tegula_storage::{S3, S3Options, Store};
 use tegula_tlog::VerifierKey;
@@ -46,6 +47,7 @@ impl Parts {
             config: Config {
                 dedup_window: settings.dedup_window,
                 others: Others::HandOver,
+                index: settings.index.then(|| Arc::new(index_keys) as Extract),
                 ..Config::new(signers)
             },
         })

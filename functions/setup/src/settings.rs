@@ -16,6 +16,7 @@ use tegula_storage::S3Address;
 /// | `TEGULA_STORE` | both | `s3://BUCKET[/PREFIX]?private=s3://BUCKET[/PREFIX]` |
 /// | `TEGULA_ORIGIN` | both | the log's name |
 /// | `TEGULA_KEYS` | both | the log's keys, separated by spaces: `kms:KEY`, `secret:NAME`, `ssm:NAME` or `env:NAME` |
+/// | `TEGULA_INDEX` | both | whether there is a search index beside the log: `on` or `off`; `on` unless it is given |
 /// | `TEGULA_LOG_LEVEL` | both | `error`, `warn`, `info`, `debug`, or a filter; `info` unless it is given |
 /// | `TEGULA_WRITERS` | upload | who may write: `open`, `token`, `iam` or `oidc`; `open` unless it is given |
 /// | `TEGULA_ISSUERS` | upload | with `oidc`: whose tokens are taken, and what they have to claim, in the JSON of [`Issuers`] |
@@ -36,6 +37,8 @@ pub struct Settings {
     pub origin: String,
     /// The log's keys.
     pub keys: Vec<KeySource>,
+    /// Whether there is a search index beside the log.
+    pub index: bool,
     /// What is told.
     pub log_level: String,
     /// Who may write.
@@ -127,6 +130,7 @@ impl Settings {
             store,
             origin: given.needed("TEGULA_ORIGIN")?,
             keys,
+            index: given.one_of("TEGULA_INDEX", &[("on", true), ("off", false)])?,
             log_level: given.log_level()?,
             writers: given.writers()?,
             allowed_keys: AllowedKeys::only(allowed),
@@ -276,12 +280,19 @@ mod tests {
         assert_eq!(settings.duplicates, Duplicates::Existing);
         assert_eq!(settings.dedup_window, 16_384);
         assert_eq!(settings.log_level, "info");
+        assert!(settings.index);
         assert_eq!(settings.keep, Keep::All);
         assert_eq!(
             (settings.keep_partials_h, settings.check_rounds),
             (24, 43_200)
         );
-        let settings = read(&[("TEGULA_KEEP_SLOTS", "1000"), ("TEGULA_WRITERS", "iam")]).unwrap();
+        let settings = read(&[
+            ("TEGULA_KEEP_SLOTS", "1000"),
+            ("TEGULA_WRITERS", "iam"),
+            ("TEGULA_INDEX", "off"),
+        ])
+        .unwrap();
+        assert!(!settings.index);
         assert_eq!(settings.keep, Keep::Leaves(1000));
         assert!(matches!(settings.writers, Writers::Iam));
     }
@@ -319,6 +330,11 @@ mod tests {
                 "TEGULA_WRITERS",
                 "all",
                 "\"all\", expected one of open, token, iam, oidc",
+            ),
+            (
+                "TEGULA_INDEX",
+                "yes",
+                "TEGULA_INDEX: \"yes\", expected one of on, off",
             ),
             (
                 "TEGULA_DEDUP_WINDOW",

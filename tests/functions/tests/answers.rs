@@ -295,6 +295,75 @@ async fn a_round_that_failed_tells_what_is_unpublished() {
     assert_eq!(maintain.told("UnpublishedSlots")[4..], [0.0]);
 }
 
+/// Base runs by the writer; the rest by rounds, and where the bucket tells of a base run. What fails of it fails nothing else.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by tests/functions/run, with the binaries"]
+async fn a_log_has_its_index() {
+    let stand_in = made(true).await;
+    let mut upload = Function::start("upload", &stand_in, &[]).await;
+    let mut maintain = Function::start("maintain", &stand_in, &[]).await;
+    let tidy = json!({"action": "tidy"});
+    let told_by = |function: &str| {
+        let by = format!("AWS:AROAEXAMPLE:{function}");
+        json!({"Records": [{"eventSource": "aws:s3", "userIdentity": {"principalId": by}}]})
+    };
+    add(&mut upload, 0..600).await;
+    let base_run = |n: usize| stand_in.get("log-public", &format!("index/v1/run/0/00{n}/000"));
+    assert!(base_run(0).is_some() && base_run(1).is_some() && base_run(2).is_none());
+    assert_eq!(indexed(&mut maintain, &tidy).await, "512");
+    assert_eq!(index_size(&stand_in), 2);
+    add(&mut upload, 600..800).await;
+    assert_eq!(
+        indexed(&mut maintain, &told_by("maintain")).await,
+        Value::Null
+    );
+    assert_eq!(indexed(&mut maintain, &told_by("upload")).await, "768");
+    assert_eq!(index_size(&stand_in), 3);
+
+    stand_in.decide(|asked| {
+        (asked.what == "PUT" && asked.key.starts_with("index/"))
+            .then_some(Fault::Refuse(403, "AccessDenied"))
+    });
+    add(&mut upload, 800..1_030).await;
+    assert_eq!(indexed(&mut maintain, &tidy).await, Value::Null);
+    assert_eq!(index_size(&stand_in), 3);
+    stand_in.decide(|_| None);
+    let alone = json!({"action": "index"});
+    assert_eq!(indexed(&mut maintain, &alone).await, "1024");
+    assert_eq!(index_size(&stand_in), 4);
+    assert_eq!(maintain.told("IndexLag"), [0.0, 0.0, 256.0, 0.0]);
+    assert_eq!(maintain.told("IndexFailures"), [0.0, 0.0, 1.0, 0.0]);
+
+    let off = [("TEGULA_INDEX", "off")];
+    let mut maintain = Function::start("maintain", &stand_in, &off).await;
+    assert_eq!(indexed(&mut maintain, &tidy).await, Value::Null);
+    assert!(maintain.told("IndexFailures").is_empty());
+}
+
+async fn add(upload: &mut Function, entries: std::ops::Range<usize>) {
+    for n in entries {
+        let body = format!("entry {n}");
+        let (status, index) = ask(upload, "POST", "/add", body.as_bytes()).await;
+        assert_eq!((status, index), (200, n.to_string().into_bytes()));
+    }
+}
+
+async fn indexed(maintain: &mut Function, event: &Value) -> Value {
+    let Invoked::Answered(answer) = maintain.invoke(event.clone()).await else {
+        panic!("{event} failed");
+    };
+    answer["indexed"].clone()
+}
+
+/// How many bundles the published index covers.
+fn index_size(stand_in: &StandIn) -> usize {
+    let note = stand_in.get("log-public", "index/v1/checkpoint").unwrap();
+    let note = String::from_utf8(note.to_vec()).unwrap();
+    let mut lines = note.lines();
+    assert_eq!(lines.next(), Some("log.example/index/v1"));
+    lines.next().unwrap().parse().unwrap()
+}
+
 /// What a process once read wrong, it reads again; and while it is wrong, it signs nothing.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by tests/functions/run, with the binaries"]

@@ -5,6 +5,8 @@ use std::fs;
 use std::sync::Arc;
 
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -53,13 +55,24 @@ async fn each_upload_is_answered_the_same_and_the_log_is_the_same_to_the_byte() 
         assert_eq!(parts.status, StatusCode::CREATED, "{body:?}");
         let again = parts.headers.get("x-log-index");
         assert_eq!(again.is_some(), answer.ends_with("again"), "{answer}");
-        assert_answer(answer, &serde_json::from_slice(&body).unwrap());
+        let body = serde_json::from_slice(&body).unwrap();
+        assert_is_found(&body);
+        assert_answer(answer, &body);
     }
     let listing = memory.listing().into_iter();
     let found: Files = listing
         .map(|(name, bytes)| (name, bytes.to_vec()))
         .collect();
     assert_golden("hashedrekord", &found);
+}
+
+/// Readers look for an entry by the keys that writers put into the index.
+fn assert_is_found(answer: &Value) {
+    let body = answer["canonicalizedBody"].as_str().unwrap();
+    let body = STANDARD.decode(body).unwrap();
+    let keys = tegula_server::index_keys(&body);
+    assert!(keys.len() > 2, "leaf hash, digest and key at least");
+    assert_eq!(keys, tegula_client::index_keys(&body));
 }
 
 fn assert_answer(name: &str, found: &Value) {
