@@ -117,7 +117,7 @@ variable "duplicates" {
 }
 
 variable "dedup_window" {
-  description = "How many of the last leaves are searched for duplicates; a cold start reads a tile for each 256."
+  description = "How many of the last leaves a process holds to recognise duplicates; a cold start reads a tile for each 256. Older ones are looked up in the search index."
   type        = number
   default     = 16384
 

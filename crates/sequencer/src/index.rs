@@ -384,6 +384,10 @@ fn made<T, E: fmt::Display>(made: Result<T, E>) -> Result<T, Error> {
     made.map_err(|error| Error::Corrupt(format!("the index: {error}")))
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers pass what they have just put together"
+)]
 fn unavailable(reason: String) -> Error {
     Error::Unavailable(format!("the index: {reason}"))
 }

@@ -33,6 +33,7 @@ mod metrics;
 mod patience;
 mod read;
 mod router;
+#[cfg(feature = "search")]
 mod search;
 mod tokens;
 mod v1;

@@ -16,7 +16,6 @@ use crate::clients::Clients;
 use crate::error::ApiError;
 use crate::issuers::Issuers;
 use crate::metrics::Metrics;
-use crate::search;
 
 /// A log and how it is offered. Clones are the same log.
 #[derive(Clone, Debug)]
@@ -28,6 +27,7 @@ pub struct Log {
 struct Inner {
     sequencer: Sequencer,
     store: Arc<dyn Store>,
+    #[cfg(feature = "search")]
     keys: Vec<VerifierKey>,
     log_id: [u8; 32],
     /// Kinds of entries, as `log.json` names them.
@@ -131,7 +131,8 @@ impl Log {
         Self {
             inner: Arc::new(Inner {
                 store,
-                keys: search::keys(&description.keys),
+                #[cfg(feature = "search")]
+                keys: crate::search::keys(&description.keys),
                 log_id: key.full_key_id(),
                 entries: description.entries.iter().cloned().collect(),
                 attestation_bytes: description.limits.attestation_bytes,
@@ -156,11 +157,13 @@ impl Log {
         self.inner.store.as_ref()
     }
 
+    #[cfg(feature = "search")]
     pub(crate) fn store_handle(&self) -> Arc<dyn Store> {
         Arc::clone(&self.inner.store)
     }
 
     /// The keys that it is known by.
+    #[cfg(feature = "search")]
     pub(crate) fn keys(&self) -> &[VerifierKey] {
         &self.inner.keys
     }

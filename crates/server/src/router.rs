@@ -12,11 +12,14 @@ use tracing::{Instrument, info, info_span};
 
 use crate::error::ApiError;
 use crate::log::Log;
-use crate::{read, search, v1, write};
+use crate::{read, v1, write};
 
 /// Everything that the log answers to, but for its metrics.
 pub fn router(log: Log) -> Router {
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "search")]
+    let router = router.route("/search", get(crate::search::search).fallback(get_only));
+    router
         .route(
             "/api/v2/log/entries",
             post(write::entry).fallback(post_only),
@@ -39,7 +42,6 @@ pub fn router(log: Log) -> Router {
             get(v1::by_uuid).fallback(get_only),
         )
         .route("/add", post(write::add).fallback(post_only))
-        .route("/search", get(search::search).fallback(get_only))
         .route("/healthz", get(health).fallback(get_only))
         .fallback(any(read::object))
         .layer(from_fn_with_state(log.clone(), around))

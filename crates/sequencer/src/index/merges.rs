@@ -191,14 +191,14 @@ impl Indexer {
         let pass = move |hands: &mut super::pass::Hands| {
             let hands = std::cell::RefCell::new(hands);
             let read = |path| hands.borrow_mut().read(path);
-            let write = |path, bytes| hands.borrow_mut().write(path, bytes);
+            let write = |path, bytes| hands.borrow().write(path, bytes);
             merge.write_unit(unit, &hashes, &tree, read, write)
         };
         self.pass(first, pass).await?.map_err(not_done)
     }
 
     /// Puts the filters of all units together.
-    async fn keep_filters(&mut self, work: &Work, merge: &Merge) -> Result<(), Error> {
+    async fn keep_filters(&self, work: &Work, merge: &Merge) -> Result<(), Error> {
         let shards = merge.units().div_ceil(UNITS_PER_SHARD);
         for shard in 0..shards {
             let units = shard * UNITS_PER_SHARD..merge.units().min((shard + 1) * UNITS_PER_SHARD);

@@ -41,7 +41,7 @@ impl Hands {
         Ok(bytes.to_vec())
     }
 
-    pub(super) fn write(&mut self, path: IndexPath, bytes: Vec<u8>) -> Result<(), Stopped> {
+    pub(super) fn write(&self, path: IndexPath, bytes: Vec<u8>) -> Result<(), Stopped> {
         self.ask(Asked::Write(path, bytes))
     }
 
