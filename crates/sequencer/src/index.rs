@@ -54,6 +54,8 @@ pub struct Indexer {
     known: Option<Known>,
     /// Objects that were made and are not known to be durable.
     unsynced: Unsynced,
+    /// Whether the last round came to its end.
+    is_whole: bool,
     /// The index size up to which notes of merges were removed.
     cleaned: u64,
 }
@@ -75,6 +77,7 @@ struct Known {
     last: Option<(IndexLeaf, Vec<Hash>)>,
     /// Objects of runs that were made just now, for those that are merged from them.
     fresh: HashMap<IndexPath, Bytes>,
+    fresh_bytes: usize,
 }
 
 enum Unsynced {
@@ -129,6 +132,7 @@ impl Indexer {
             extract,
             known: None,
             unsynced: Unsynced::These(Vec::new()),
+            is_whole: true,
             cleaned: 0,
         })
     }
@@ -139,13 +143,15 @@ impl Indexer {
     ///
     /// After any failure nothing is believed that was known: the next round reads it again.
     pub async fn round(&mut self, options: IndexOptions) -> Result<IndexReport, Error> {
-        let result = self.try_round(options).await;
-        if result.is_err() {
+        // A round that was dropped may have left half of a step behind.
+        if !std::mem::replace(&mut self.is_whole, false) {
             self.known = None;
             // What was not synced is made again, or compared, before anything refers to it.
             self.unsynced = Unsynced::All;
         }
-        result
+        let report = self.try_round(options).await?;
+        self.is_whole = true;
+        Ok(report)
     }
 
     async fn try_round(&mut self, options: IndexOptions) -> Result<IndexReport, Error> {
@@ -166,7 +172,7 @@ impl Indexer {
             && !self.is_late(&options)
         {
             if report.base_runs > 0 && report.base_runs.is_multiple_of(PUBLISHED_TOGETHER) {
-                self.publish().await?;
+                self.publish(&mut verified).await?;
             }
             if !self
                 .extend(&log, &mut verified, &options, &mut report)
@@ -176,7 +182,7 @@ impl Indexer {
             }
             report.base_runs += 1;
         }
-        self.publish().await?;
+        self.publish(&mut verified).await?;
         self.work_ahead(&options, &mut report).await?;
         let published = self.known()?.published.as_ref();
         report.covered = published
@@ -223,7 +229,9 @@ impl Indexer {
         let (leaves, built) = self.base_run(base, log, verified).await?;
         if at.is_multiple_of(FORGOTTEN_TOGETHER) {
             verified.forget_level(0);
-            self.known_mut()?.fresh.clear();
+            let known = self.known_mut()?;
+            known.fresh.clear();
+            known.fresh_bytes = 0;
         }
         self.keep(built.objects).await?;
         let known = self.known_mut()?;
@@ -269,6 +277,12 @@ impl Indexer {
             if let Some(known) = &mut self.known
                 && path_run(&path).is_some_and(|run| run.level() < MAX_SMALL_LEVEL)
             {
+                // It saves requests, and no more.
+                if known.fresh_bytes > MAX_FRESH_BYTES {
+                    known.fresh.clear();
+                    known.fresh_bytes = 0;
+                }
+                known.fresh_bytes += bytes.len();
                 known.fresh.insert(path, bytes.clone());
             }
             named.push((object(&path)?, bytes));
@@ -400,5 +414,7 @@ fn full() -> Error {
 const MAX_SMALL_LEVEL: u8 = 3;
 /// Base runs after which the index is published though there are more: so much is done again at most after a crash.
 const PUBLISHED_TOGETHER: u64 = 1_024;
+/// Bytes of objects that are kept for the merges that come next.
+const MAX_FRESH_BYTES: usize = 16 << 20;
 /// Base runs after which verified tiles are forgotten, and objects that were kept for merges: a run of level 3 begins.
 const FORGOTTEN_TOGETHER: u64 = 64;

@@ -61,17 +61,18 @@ impl Sequencer {
     ///
     /// # Errors
     ///
-    /// As [`Sequencer::entry`]. What is wrong with the index is told, and the leaves that it covers are taken for not searched.
+    /// As [`Sequencer::entry`]. [`Error::Unavailable`] too where the index cannot be read, or lags far behind, and the leaf is not
+    /// among the last ones.
     pub async fn find(&self, leaf: &Hash) -> Result<Option<LeafIndex>, Error> {
         let _one = self.search().lock().await;
         let store = self.store().as_ref();
         let published = read_checkpoint(store, self.keys()).await?.0;
-        let (covered, found) = match self.find_in_index(leaf, &published).await {
-            Ok(found) => found,
+        let (covered, found, unread) = match self.find_in_index(leaf, &published).await {
+            Ok((covered, found)) => (covered, found, None),
             Err(fatal @ Error::Fatal(_)) => return Err(fatal),
             Err(reason) => {
                 warn!(%reason, "a leaf is looked for without the search index");
-                (0, None)
+                (0, None, Some(reason))
             }
         };
         if let Some(index) = found {
@@ -99,7 +100,14 @@ impl Sequencer {
             }
             end = begin;
         }
-        Ok(None)
+        // That it is not there is said only of what was searched.
+        match unread {
+            Some(reason) if first > 0 => Err(reason),
+            None if covered > 0 && first > covered.div_ceil(256) => Err(Error::Unavailable(
+                format!("the search index covers {covered} of {size} leaves"),
+            )),
+            _ => Ok(None),
+        }
     }
 
     /// How many leaves the index covers, and where the leaf is among them.

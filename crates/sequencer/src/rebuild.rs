@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tegula_storage::{Condition, ObjectPath, Store};
 use tegula_tlog::{Checkpoint, TilePath, TreeSize, empty_root};
+use tracing::warn;
 
 mod sound;
 
@@ -71,7 +72,12 @@ pub async fn rebuild(
     };
     if !store.keeps_slots() {
         let index = config.signers.of_index()?;
-        report.index_forgotten = forget_unpublished(store, index.verifiers()).await?;
+        // The log does not stand still for its index.
+        match forget_unpublished(store, index.verifiers()).await {
+            Ok(forgotten) => report.index_forgotten = forgotten,
+            Err(fatal @ Error::Fatal(_)) => return Err(fatal),
+            Err(reason) => warn!(%reason, "what a power cut left of the search index stays"),
+        }
     }
     let Some(from) = from else {
         return Ok(report);

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{Either, select};
 use tegula_storage::{SlotCreated, Store, StoreError};
 use tegula_tlog::{Growth, Hash, TreeSize, VerifierKey, leaf_hash};
 use tracing::{info, warn};
@@ -252,6 +254,7 @@ impl Writer {
     }
 
     async fn try_settle(&mut self) -> Result<(), Error> {
+        self.earlier.clear();
         self.warm().await?;
         self.catch_up().await?;
         // Where the chain is gone it was covered, and so published.
@@ -388,7 +391,14 @@ impl Writer {
         }
         let log = chain.published().clone();
         let begun = self.older.as_ref().map_or(0, |older| older.requests);
-        let looked_up = self.try_older(&log, &leaves, held_from).await;
+        let env = Arc::clone(&self.env);
+        let looked_up = {
+            let looking = pin!(self.try_older(&log, &leaves, held_from));
+            match select(looking, env.sleep(MAX_OLDER)).await {
+                Either::Left((looked_up, _)) => looked_up,
+                Either::Right(_) => Err(Error::Unavailable("the search index is slow".to_owned())),
+            }
+        };
         let requests = self.older.as_ref().map_or(0, |older| older.requests);
         self.counters.dedup_requests += requests.saturating_sub(begun);
         self.counters.dedup_bytes = self.older.as_ref().map_or(0, Older::heap_bytes) as u64;
@@ -399,7 +409,7 @@ impl Writer {
             Err(fatal @ Error::Fatal(_)) => return Err(fatal),
             Err(reason) => {
                 warn!(%reason, leaves = leaves.len(), "duplicates older than the window are not recognised");
-                self.older = None;
+                (self.older, self.older_asked) = (None, None);
                 self.counters.dedup_failures += 1;
                 HashMap::new()
             }
@@ -715,6 +725,8 @@ pub(crate) async fn checked_time(store: &dyn Store, env: &dyn Env) -> Result<u64
 const MAX_OWED_BYTES: usize = 32 << 20;
 /// How far the clock may be from the store's.
 const MAX_CLOCK_OFF_MS: u64 = 60_000;
+/// What is looked up in the index for longer is taken for new.
+const MAX_OLDER: Duration = Duration::from_secs(5);
 /// Slots that may go to others before a batch gives up.
 const MAX_RACES: u32 = 64;
 /// Batches for which a writer keeps in mind that it was in others' way.

@@ -2,21 +2,24 @@
 //!
 //! A large run may be made for as long as it is not live. `index-work/v1/<level>/<n>/h/<unit>` has the hashes of a unit after the first
 //! pass, `done/<unit>` is there when its objects are, and `made` has the run's record when all are. They are private, and may be removed at
-//! any time: then the work is done again, and comes to the same. `done` holds the filter of the unit's leaf hashes, and
+//! any time: then the work is done again, and comes to the same, but for filters: a run without one is looked up until it is merged. `done` holds the filter of the unit's leaf hashes, and
 //! `filter/<level>/<n>/<shard>` those of all units, for writers that look for duplicates.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use tegula_index::{
     BuildError, Filter, Merge, MergeError, Record, Run, RunTree, Shard, UNIT, UnitHashes,
 };
 use tegula_storage::{Created, ObjectPath, Root};
 use tegula_tlog::{Hash, TreeSize};
+use tracing::warn;
 
 use super::pass::Stopped;
 use super::{IndexOptions, IndexReport, Indexer, MAX_SMALL_LEVEL, Unsynced, made, unavailable};
 use crate::error::Error;
+use crate::read::MAX_READS;
 
 impl Indexer {
     /// Makes a run at once; its children are live, or were made just now.
@@ -38,7 +41,9 @@ impl Indexer {
         }
         if run.level() >= FILTERED_LEVEL {
             let shard = made(Shard::new(0, tree.record().bits(), filters))?;
-            self.note(&filter_path(run, 0)?, shard.to_bytes()).await?;
+            self.store
+                .create(&filter_path(run, 0)?, shard.to_bytes().into())
+                .await?;
         }
         Ok(tree.record())
     }
@@ -102,12 +107,11 @@ impl Indexer {
         if let Some(bytes) = self.recall(&work.made()?).await? {
             // Whoever made it may not have synced it.
             self.unsynced = Unsynced::All;
-            return match Record::from_bytes(&bytes) {
-                Some(record) if record.weight == merge.weight() => Ok(Some(record)),
-                _ => Err(unavailable(format!(
-                    "the record of the run {run} among the private objects is damaged: remove it"
-                ))),
-            };
+            match Record::from_bytes(&bytes) {
+                Some(record) if record.weight == merge.weight() => return Ok(Some(record)),
+                // Of another version of the software, perhaps.
+                _ => self.store.remove(&work.made()?).await?,
+            }
         }
         let begun = self.done(&work, HASHED).await?;
         for unit in self.in_some_order(merge.units()) {
@@ -128,7 +132,9 @@ impl Indexer {
             roots.push(root.map_err(|error| unavailable(error.to_string()))?);
         }
         let tree = Arc::new(tree(&merge, &roots)?);
-        let done = self.done(&work, DONE).await?;
+        // Under the root that they were written for: under another one they are not done.
+        let under = format!("{DONE}/{}", tree.record().root);
+        let done = self.done(&work, &under).await?;
         if !done.is_empty() {
             self.unsynced = Unsynced::All;
         }
@@ -148,11 +154,11 @@ impl Indexer {
                     return Err(error);
                 }
             };
-            self.note(&work.unit(DONE, unit)?, filter.to_bytes())
+            self.note(&work.unit(&under, unit)?, filter.to_bytes())
                 .await?;
             report.units += 1;
         }
-        self.keep_filters(&work, &merge).await?;
+        self.keep_filters(&work, &merge, &under).await?;
         let record = tree.record();
         self.note(&work.made()?, record.to_bytes().to_vec()).await?;
         Ok(Some(record))
@@ -198,13 +204,13 @@ impl Indexer {
     }
 
     /// Puts the filters of all units together.
-    async fn keep_filters(&self, work: &Work, merge: &Merge) -> Result<(), Error> {
+    async fn keep_filters(&self, work: &Work, merge: &Merge, under: &str) -> Result<(), Error> {
         let shards = merge.units().div_ceil(UNITS_PER_SHARD);
         for shard in 0..shards {
             let units = shard * UNITS_PER_SHARD..merge.units().min((shard + 1) * UNITS_PER_SHARD);
             let mut filters = Vec::new();
             for unit in units {
-                let path = work.unit(DONE, unit)?;
+                let path = work.unit(under, unit)?;
                 let bytes = self.recall(&path).await?;
                 match Filter::from_bytes(&bytes.unwrap_or_default()) {
                     Ok(filter) => filters.push(filter),
@@ -225,7 +231,10 @@ impl Indexer {
             .bits();
             let shard_path = filter_path(work.run, shard)?;
             let shard = made(Shard::new(first, bits, filters))?;
-            self.note(&shard_path, shard.to_bytes()).await?;
+            // It has a checksum of its own.
+            self.store
+                .create(&shard_path, shard.to_bytes().into())
+                .await?;
         }
         Ok(())
     }
@@ -254,17 +263,35 @@ impl Indexer {
     async fn hashes(&self, work: &Work, unit: u64) -> Result<UnitHashes, Error> {
         let path = work.unit(HASHED, unit)?;
         let bytes = self.recall(&path).await?;
-        let bytes = bytes.ok_or_else(|| unavailable(format!("{} is gone", path.as_str())))?;
-        let hashes = UnitHashes::from_bytes(&bytes);
-        hashes.ok_or_else(|| unavailable(format!("{} is damaged: remove it", path.as_str())))
+        let hashes = bytes.and_then(|bytes| UnitHashes::from_bytes(&bytes));
+        // The next round makes it again.
+        hashes.ok_or_else(|| unavailable(format!("{} is gone", path.as_str())))
     }
 
+    /// What was noted, if it is sound; a note that is damaged goes. One bad read is not damage.
     async fn recall(&self, path: &ObjectPath) -> Result<Option<Bytes>, Error> {
-        Ok(self.store.read(path).await?.map(|object| object.bytes))
+        for _ in 0..MAX_READS {
+            let Some(object) = self.store.read(path).await? else {
+                return Ok(None);
+            };
+            let body = object.bytes.len().saturating_sub(CHECKSUM);
+            let (body, sum) = (object.bytes.slice(..body), object.bytes.slice(body..));
+            if checksum(path, &body) == *sum {
+                return Ok(Some(body));
+            }
+        }
+        warn!(
+            path = path.as_str(),
+            "a note of a merge is damaged, what it says is done again"
+        );
+        self.store.remove(path).await?;
+        Ok(None)
     }
 
-    /// Keeps a note of what was done; another's is as good.
-    async fn note(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<(), Error> {
+    /// Keeps a note of what was done; another's is as good. What is signed rests on it, so it has a checksum.
+    async fn note(&self, path: &ObjectPath, mut bytes: Vec<u8>) -> Result<(), Error> {
+        let sum = checksum(path, &bytes);
+        bytes.extend_from_slice(&sum);
         match self.store.create(path, bytes.into()).await? {
             Created::Created | Created::Exists => Ok(()),
         }
@@ -291,8 +318,14 @@ impl Indexer {
             let children = run.children().into_iter().flatten().map(filters);
             let prefixes = children.chain([Work { run }.prefix("")]);
             for prefix in prefixes {
-                for path in self.store.list(Root::Private, &prefix, None, PAGE).await? {
-                    self.store.remove(&private(path)?).await?;
+                loop {
+                    let listed = self.store.list(Root::Private, &prefix, None, PAGE).await?;
+                    for path in &listed {
+                        self.store.remove(&private(path.clone())?).await?;
+                    }
+                    if listed.len() < PAGE {
+                        break;
+                    }
                 }
             }
         }
@@ -342,6 +375,16 @@ fn private(path: String) -> Result<ObjectPath, Error> {
     ObjectPath::private(path).map_err(|error| unavailable(error.to_string()))
 }
 
+/// Of a note and of its place.
+fn checksum(path: &ObjectPath, body: &[u8]) -> [u8; CHECKSUM] {
+    let mut hasher = Sha256::new();
+    hasher.update(path.as_str());
+    hasher.update([0]);
+    hasher.update(body);
+    let hash: [u8; 32] = hasher.finalize().into();
+    hash.first_chunk().copied().unwrap_or_default()
+}
+
 fn tree(merge: &Merge, roots: &[Hash]) -> Result<RunTree, Error> {
     merge
         .tree(roots)
@@ -364,6 +407,8 @@ pub(super) const FILTERS: &str = "index-work/v1/filter/";
 pub(super) const FILTERED_LEVEL: u8 = 3;
 const HASHED: &str = "h";
 const DONE: &str = "done";
+/// Bytes at the end of a note.
+const CHECKSUM: usize = 8;
 /// The units whose filters are one object: of leaf hashes some four million.
 const UNITS_PER_SHARD: u64 = 128;
 /// Names that are listed together.

@@ -4,7 +4,7 @@
 //! duplicate entry, or a request, and never a wrong proof. What they let through, and the first leaves before they are loaded, is looked up in
 //! the runs themselves, and what is found there is confirmed by the log's own tiles.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tegula_index::{IndexPath, Key, Lookup, Run, Shard, State, covered};
 use tegula_storage::{ObjectPath, Store};
@@ -42,7 +42,10 @@ impl Older {
         };
         // A checkpoint of the log that others published, and this writer has not read.
         if covered(published.size).is_none_or(|covered| covered > log.size) {
-            return Ok(before);
+            return Err(unavailable(format!(
+                "it covers more than the checkpoint of size {} that this writer has read",
+                log.size
+            )));
         }
         let mut verified = VerifiedTiles::new(log.size, log.root);
         let state = read_state(store, &published, log, &mut verified).await?;
@@ -98,7 +101,7 @@ impl Older {
             }
         }
         self.look_up(store, &mut lookups).await?;
-        let mut found = HashMap::new();
+        let mut named = Vec::new();
         for (leaf, lookup) in lookups {
             let answer = made(lookup.answer(&[]))?;
             let mut first = answer.found.first().map(|index| LeafIndex::get(*index));
@@ -109,13 +112,9 @@ impl Older {
                 let in_list = page.first().map(|index| LeafIndex::get(*index));
                 first = [first, in_list].into_iter().flatten().min();
             }
-            if let Some(index) = first
-                && confirmed(store, log, index, &leaf).await?
-            {
-                found.insert(leaf, index);
-            }
+            named.extend(first.map(|index| (leaf, index)));
         }
-        Ok(found)
+        confirmed(store, log, named).await
     }
 
     async fn look_up(
@@ -172,7 +171,14 @@ impl Older {
                 }
             }
         }
+        // Whoever drops this in the middle must not be left with some shards of a run.
+        let mut loaded: HashMap<Run, Vec<Option<Shard>>> = HashMap::new();
+        let mut bytes = self.heap_bytes();
         for wanted in wanted.chunks(SHARDS_TOGETHER) {
+            // What is not loaded is looked up.
+            if bytes > MAX_FILTER_BYTES {
+                break;
+            }
             let places: Vec<_> = wanted.iter().map(|(_, path)| path.clone()).collect();
             self.requests += places.len() as u64;
             for ((run, path), found) in wanted.iter().zip(store.read_many(&places).await) {
@@ -184,9 +190,16 @@ impl Older {
                         None
                     }
                 };
-                self.filters.entry(*run).or_default().push(shard);
+                bytes += shard.as_ref().map_or(0, Shard::heap_bytes);
+                loaded.entry(*run).or_default().push(shard);
             }
         }
+        let whole = |run: &Run, shards: &Vec<_>| {
+            let record = self.state.runs().iter().find(|(live, _)| live == run);
+            record.is_some_and(|(_, record)| shards.len() as u64 == shards_of(record))
+        };
+        loaded.retain(|run, shards| whole(run, shards));
+        self.filters.extend(loaded);
         Ok(())
     }
 }
@@ -198,26 +211,38 @@ fn may_hold(shards: &[Option<Shard>], key: &Key) -> bool {
         .any(|shard| shard.as_ref().is_none_or(|shard| shard.may_hold(key)))
 }
 
-/// Whether the log's tree has this leaf there: a key is only a part of its hash.
+/// Those of the leaves that the log's tree has where they are said to be: a key is only a part of a hash.
 async fn confirmed(
     store: &dyn Store,
     log: &Published,
-    index: u64,
-    leaf: &Hash,
-) -> Result<bool, Error> {
-    let Some(tile) = TilePath::hashes_at(0, index / 256, log.size) else {
-        return Ok(false);
-    };
+    named: Vec<(Hash, u64)>,
+) -> Result<HashMap<Hash, u64>, Error> {
     let mut verified = VerifiedTiles::new(log.size, log.root);
-    read::verify_tiles(store, &mut verified, &[tile]).await?;
-    let at = usize::try_from(index % 256).unwrap_or(usize::MAX);
-    let there = verified.hashes(&tile).and_then(|mut hashes| hashes.nth(at));
-    Ok(there == Some(*leaf))
+    let mut found = HashMap::new();
+    for named in named.chunks(TILES_TOGETHER) {
+        let tile = |index: u64| TilePath::hashes_at(0, index / 256, log.size);
+        let tiles: BTreeSet<_> = named.iter().filter_map(|(_, index)| tile(*index)).collect();
+        let tiles: Vec<_> = tiles.into_iter().collect();
+        read::verify_tiles(store, &mut verified, &tiles).await?;
+        for (leaf, index) in named {
+            let at = usize::try_from(index % 256).unwrap_or(usize::MAX);
+            let there = tile(*index).and_then(|tile| verified.hashes(&tile)?.nth(at));
+            if there == Some(*leaf) {
+                found.insert(*leaf, *index);
+            }
+        }
+        verified.forget_level(0);
+    }
+    Ok(found)
 }
 
 /// Leaves that are looked up before filters are loaded: whoever logs a few entries and ends reads less without.
 const LOOKED_UP_FIRST: usize = 4;
 /// Partitions that are read together.
 const READ_TOGETHER: usize = 64;
+/// Leaves whose tiles are read together: half a megabyte.
+const TILES_TOGETHER: usize = 64;
+/// Filters that are held, of some fifty million leaves: of what is beyond, the runs are looked up.
+const MAX_FILTER_BYTES: usize = 64 << 20;
 /// Shards that are read together: of some four megabytes each, at most.
 const SHARDS_TOGETHER: usize = 4;

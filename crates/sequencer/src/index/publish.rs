@@ -53,6 +53,7 @@ impl Indexer {
                 log: Edge::empty(),
                 last: None,
                 fresh: Default::default(),
+                fresh_bytes: 0,
             },
             Some(published) => read_known(store, published, log, verified).await?,
         };
@@ -61,7 +62,7 @@ impl Indexer {
     }
 
     /// Publishes what is known beyond what is published. All that it refers to is durable before.
-    pub(super) async fn publish(&mut self) -> Result<(), Error> {
+    pub(super) async fn publish(&mut self, verified: &mut VerifiedTiles) -> Result<(), Error> {
         let known = self.known()?;
         let size = known.edge.size();
         let published = known.published.as_ref();
@@ -72,6 +73,16 @@ impl Indexer {
             return Ok(());
         };
         let version = published.map(|published| published.version.clone());
+        // What is signed stays for ever: whatever went wrong before, it is of this log, and of this size.
+        let log_size = covered(size).ok_or_else(super::full)?;
+        let store = self.store.as_ref();
+        if leaf.log_size != log_size
+            || leaf.log_root != log_edge(store, log_size, verified).await?.root()
+        {
+            return Err(unavailable(format!(
+                "the leaf for size {log_size} is not of this log, and is made again"
+            )));
+        }
         let state = State::encode(leaf, &in_order(&known.records), proof);
         let root = known.edge.root();
         let mut objects = Vec::new();
@@ -222,6 +233,7 @@ async fn read_known(
             log: log_edge(store, state.covered(), verified).await?,
             last: None,
             fresh: Default::default(),
+            fresh_bytes: 0,
             published: Some(published),
         });
     }

@@ -1,12 +1,13 @@
 //! After an unclean stop of a directory.
 
-use tegula_index::IndexPath;
+use tegula_index::{IndexPath, Shard};
 use tegula_storage::{ObjectPath, Root, Store};
 use tegula_tlog::{TilePath, TreeSize, VerifierKey};
+use tracing::warn;
 
 use super::merges::{FILTERS, WORK};
 use super::path_run;
-use super::publish::read_index_checkpoint;
+use super::publish::{index_checkpoint_path, read_index_checkpoint};
 use crate::error::Error;
 
 /// Removes what the published index does not refer to: a power cut may have torn it, and what is there is compared, not replaced.
@@ -18,8 +19,12 @@ pub(crate) async fn forget_unpublished(
     keys: &[VerifierKey],
 ) -> Result<u64, Error> {
     let published = match read_index_checkpoint(store, keys).await {
-        // Whoever builds the index says so. The log does not wait for that.
-        Err(Error::Corrupt(_)) => return Ok(0),
+        // Nothing says what was synced: the whole index is made again.
+        Err(Error::Corrupt(reason)) => {
+            warn!(reason, "the search index has no checkpoint any more");
+            store.remove(&index_checkpoint_path()?).await?;
+            None
+        }
         published => published?,
     };
     let size = published.map_or(TreeSize::ZERO, |published| published.size);
@@ -32,16 +37,17 @@ pub(crate) async fn forget_unpublished(
                 break;
             };
             for path in page {
-                // A filter that is torn is known by its checksum, and rules nothing out.
-                let stays = match root {
-                    Root::Public => is_referred_to(&path, size),
-                    Root::Private => path.starts_with(FILTERS),
-                };
-                if stays {
-                    continue;
-                }
+                let is_filter = path.starts_with(FILTERS);
+                let refers = root == Root::Public && is_referred_to(&path, size);
                 let path = ObjectPath::new(root, path);
                 let path = path.map_err(|error| Error::Corrupt(error.to_string()))?;
+                let is_sound = is_filter && {
+                    let filter = store.read(&path).await?;
+                    filter.is_some_and(|filter| Shard::from_bytes(&filter.bytes).is_ok())
+                };
+                if refers || is_sound {
+                    continue;
+                }
                 store.remove(&path).await?;
                 removed += 1;
             }

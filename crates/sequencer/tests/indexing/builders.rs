@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tegula_index::{BASE_LEAVES, Run, live_runs};
 use tegula_sequencer::IndexOptions;
 use tegula_storage::{Fate, Faulty, ObjectPath, OperationKind, Script, Store};
@@ -141,9 +142,8 @@ async fn cut_off_at_every_write_it_goes_on() {
     cut_off_everywhere(&world, 1_280, "all", 1).await;
 }
 
-/// The same where a large run is made: its children are there.
-#[tokio::test]
-async fn cut_off_in_a_large_merge_it_goes_on() {
+/// A log whose index has all children of the run (4, 0) and not that run, which one more bundle makes live.
+async fn before_a_large_run() -> World {
     let mut world = World::new().await;
     world
         .grow(255 * 256, |index| format!("all own{index}"))
@@ -157,25 +157,106 @@ async fn cut_off_in_a_large_merge_it_goes_on() {
         max_base_runs: Some(16),
         ..IndexOptions::default()
     };
-    // Up to the size before that at which it is live, but for what is worked on ahead.
     builder.round(until).await.unwrap();
+    assert_eq!(world.index_size().await, 271);
+    world
+}
+
+/// The same, before anybody has worked ahead.
+async fn before_any_work() -> World {
+    let world = before_a_large_run().await;
     for path in world.memory.listing().into_keys() {
-        if let Some(path) = path.strip_prefix("private/index-work/") {
-            world.memory.tamper(
-                &ObjectPath::private(format!("index-work/{path}")).unwrap(),
-                None,
-            );
-        } else if path.starts_with("public/index/v1/run/4/")
-            || path.starts_with("public/index/v1/list/4/")
-        {
-            world.memory.tamper(
-                &ObjectPath::public(path.trim_start_matches("public/")).unwrap(),
-                None,
-            );
+        let Some((root, path)) = path.split_once('/') else {
+            continue;
+        };
+        let place = match root {
+            "private" if path.starts_with("index-work/") => ObjectPath::private(path),
+            _ if path.starts_with("index/v1/run/4/") => ObjectPath::public(path),
+            _ if path.starts_with("index/v1/list/4/") => ObjectPath::public(path),
+            _ => continue,
+        };
+        world.memory.tamper(&place.unwrap(), None);
+    }
+    world
+}
+
+/// The same where a large run is made: its children are there.
+#[tokio::test]
+async fn cut_off_in_a_large_merge_it_goes_on() {
+    let world = before_any_work().await;
+    cut_off_everywhere(&world, 272 * 256, "own70", 23).await;
+}
+
+/// What is signed is what a sound builder signs, whatever is read wrongly once, of whatever there is: notes of work that is half done or all done,
+/// and all else.
+#[tokio::test]
+async fn what_is_read_wrongly_once_is_not_signed() {
+    let damage: [fn() -> Fate; 3] = [
+        || Fate::FlipBit(200),
+        || Fate::FlipBit(3),
+        || Fate::ShortRead,
+    ];
+    for world in [before_any_work().await, before_a_large_run().await] {
+        let sound = world.fork().await;
+        sound.index().await;
+        let sound = sound.objects().await;
+        for fate in damage {
+            for (part, step) in [("index-work", 1), ("index/v1", 37), ("tile", 3)] {
+                for skip in (0..).step_by(step) {
+                    let fresh = world.fork().await;
+                    let script = Arc::new(Script::new());
+                    script.add_at(OperationKind::Read, part, skip, fate());
+                    let faulty =
+                        Faulty::new(Arc::new(fresh.memory.clone()), Arc::clone(&script) as _);
+                    let mut builder = fresh.builder(Arc::new(faulty), skip);
+                    // A round may fail, and the next one may have to do again what was read wrongly.
+                    for _ in 0..3 {
+                        drop(builder.round(IndexOptions::default()).await);
+                    }
+                    let made = fresh.objects().await;
+                    assert!(
+                        made == sound,
+                        "{part} {skip}: {:?}",
+                        builder.round(IndexOptions::default()).await
+                    );
+                    if script.left() == 1 {
+                        break;
+                    }
+                }
+            }
         }
     }
-    assert_eq!(world.index_size().await, 271);
-    cut_off_everywhere(&world, 272 * 256, "own70", 23).await;
+}
+
+/// A round that is given up anywhere, by the same builder that goes on.
+#[tokio::test]
+async fn a_round_that_is_dropped_leaves_nothing_half_done() {
+    let mut world = World::new().await;
+    world.grow(1_100, words).await;
+    let sound = world.fork().await;
+    sound.index().await;
+    let sound = sound.objects().await;
+    for kind in [
+        OperationKind::Create,
+        OperationKind::Read,
+        OperationKind::Replace,
+    ] {
+        for skip in 0.. {
+            let fresh = world.fork().await;
+            let script = Arc::new(Script::new());
+            script.add(kind, skip, Fate::Slow(futures::future::pending().boxed()));
+            let faulty = Faulty::new(Arc::new(fresh.memory.clone()), Arc::clone(&script) as _);
+            let mut builder = fresh.builder(Arc::new(faulty), skip);
+            let dropped = builder.round(IndexOptions::default()).now_or_never();
+            if script.left() == 1 {
+                assert!(dropped.is_some() && skip > 0);
+                break;
+            }
+            assert!(dropped.is_none(), "{kind:?} {skip}");
+            builder.round(IndexOptions::default()).await.unwrap();
+            assert!(fresh.objects().await == sound, "{kind:?} {skip}");
+        }
+    }
 }
 
 async fn cut_off_everywhere(world: &World, covered: u64, text: &str, step: usize) {

@@ -81,6 +81,27 @@ async fn whatever_is_in_the_log_is_recognised() {
     );
 }
 
+/// A batch that was logged long ago is answered with few requests: of what it rests on each is read once.
+#[tokio::test]
+async fn a_batch_of_old_entries_is_looked_up_together() {
+    let world = large().await;
+    let mut writer = writer(&world, 1_000);
+    let old: Vec<_> = (20_000..21_000)
+        .map(|at| Pending::new(Bytes::from(world.entries[at].clone())))
+        .collect();
+    let round = writer.commit(&old).await.unwrap();
+    for n in [0, 500, 999] {
+        let receipt = round.receipt(n).unwrap();
+        assert_eq!(
+            (receipt.index.get(), receipt.duplicate),
+            (20_000 + n as u64, true)
+        );
+    }
+    // The partitions of the large run, and of the small ones.
+    let requests = writer.counters().dedup_requests;
+    assert!(requests < 250, "{requests}");
+}
+
 /// Of new entries few are looked up: the window holds all that is in small runs, and filters rule out the rest.
 #[tokio::test]
 async fn a_warm_writer_asks_for_little() {
@@ -131,15 +152,31 @@ async fn a_broken_index_stops_no_upload() {
         .list(Root::Public, "index/v1/run/4/", None, 1_000)
         .await
         .unwrap();
+    let mut sound = Vec::new();
     for path in partitions {
-        world.memory.tamper(
-            &ObjectPath::public(path).unwrap(),
-            Some(Bytes::from_static(b"not a partition")),
-        );
+        let place = ObjectPath::public(path).unwrap();
+        sound.push(world.memory.read(&place).await.unwrap().unwrap().bytes);
+        let broken = Bytes::from_static(b"not a partition");
+        world.memory.tamper(&place, Some(broken));
     }
     let mut writer = writer(&world, 8_000);
     let (index, duplicate) = commit(&mut writer, &old).await;
     assert!(index > 72_000 && !duplicate);
+    assert_eq!(writer.counters().dedup_failures, 1);
+    // Whole again, it is asked again.
+    let partitions = world
+        .memory
+        .list(Root::Public, "index/v1/run/4/", None, 1_000)
+        .await
+        .unwrap();
+    for (path, sound) in partitions.into_iter().zip(sound) {
+        let place = ObjectPath::public(path).unwrap();
+        world.memory.tamper(&place, Some(sound));
+    }
+    assert_eq!(
+        commit(&mut writer, &world.entries[4_712]).await,
+        (4_712, true)
+    );
     assert_eq!(writer.counters().dedup_failures, 1);
     // Held now.
     assert_eq!(commit(&mut writer, &old).await, (index, true));

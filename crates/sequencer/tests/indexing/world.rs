@@ -82,10 +82,14 @@ impl World {
     pub(crate) async fn fork(&self) -> Self {
         let fork = Self::new().await;
         for (path, bytes) in self.memory.listing() {
-            if let Some(path) = path.strip_prefix("public/") {
-                fork.memory
-                    .tamper(&ObjectPath::public(path).unwrap(), Some(bytes));
-            }
+            let place = match path.split_once('/') {
+                Some(("public", path)) => ObjectPath::public(path),
+                Some(("private", path)) if path.starts_with("index-work/") => {
+                    ObjectPath::private(path)
+                }
+                _ => continue,
+            };
+            fork.memory.tamper(&place.unwrap(), Some(bytes));
         }
         Self {
             entries: self.entries.clone(),
