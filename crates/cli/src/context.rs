@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use tegula_client::{
-    Api, Cache, CheckpointMemory, HttpOptions, ReadError, Reader, SearchOptions, Searched, Source,
-    VerifiedCheckpoint,
+    Api, Cache, CheckpointMemory, HttpOptions, LogIndex, ReadError, Reader, SearchOptions,
+    Searched, Source, VerifiedCheckpoint,
 };
 use tegula_index::Key;
 use tegula_tlog::Policy;
@@ -288,6 +288,17 @@ impl Log {
         let searched = searched.map_err(|error| self.explain(error))?;
         self.report_stale(cx, &searched.checkpoint);
         Ok(searched)
+    }
+
+    /// The verified checkpoint, and the search index at it, if there is one.
+    pub(crate) async fn checkpoint_and_index(
+        &self,
+        cx: &Context,
+    ) -> Result<(VerifiedCheckpoint, Option<LogIndex>), CliError> {
+        let read = self.reader.checkpoint_and_index().await;
+        let (checkpoint, index) = read.map_err(|error| self.explain(error))?;
+        self.report_stale(cx, &checkpoint);
+        Ok((checkpoint, index))
     }
 
     /// A checkpoint that came with an answer, compared with what is remembered like one that was fetched.

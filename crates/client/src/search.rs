@@ -123,6 +123,30 @@ impl Reader {
         keys: &[Key],
         options: SearchOptions,
     ) -> Result<Searched, ReadError> {
+        let (checkpoint, index) = self.checkpoints().await?;
+        self.search_with(checkpoint, index, keys, options).await
+    }
+
+    /// The log's checkpoint, and the index at it, as far as the log has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::search`].
+    pub async fn checkpoint_and_index(
+        &self,
+    ) -> Result<(VerifiedCheckpoint, Option<LogIndex>), ReadError> {
+        let (checkpoint, index) = self.checkpoints().await?;
+        let index = match index {
+            Some(index) => Some(self.open_index(&checkpoint, index).await?),
+            None => None,
+        };
+        Ok((checkpoint, index))
+    }
+
+    /// The checkpoints of the log and of its index, the latter no further than the former.
+    async fn checkpoints(
+        &self,
+    ) -> Result<(VerifiedCheckpoint, Option<VerifiedCheckpoint>), ReadError> {
         let (checkpoint, index) = futures::join!(self.checkpoint(), self.index_checkpoint());
         let (mut checkpoint, index) = (checkpoint?, index?);
         // The log may have grown between the two.
@@ -135,7 +159,7 @@ impl Reader {
         {
             checkpoint = self.checkpoint().await?;
         }
-        self.search_with(checkpoint, index, keys, options).await
+        Ok((checkpoint, index))
     }
 
     /// The same, for a checkpoint that is at hand.

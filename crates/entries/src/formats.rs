@@ -125,7 +125,7 @@ impl KeyFacts {
         keys.extend(
             self.issuer
                 .iter()
-                .map(|issuer| SearchKey::new(Domain::Issuer, issuer.to_lowercase())),
+                .map(|issuer| SearchKey::new(Domain::Issuer, issuer.to_ascii_lowercase())),
         );
         keys
     }

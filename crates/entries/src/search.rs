@@ -20,11 +20,11 @@ pub enum Domain {
     Key = 3,
     /// A certificate by the SHA-256 of its DER, 64 hexadecimal digits.
     Certificate = 4,
-    /// A subject: an e-mail address, URI, DNS name, IP address or other name, in lower case.
+    /// A subject: an e-mail address, URI, DNS name, IP address or other name, its letters of ASCII in lower case.
     Identity = 5,
     /// What an identity begins or ends with, cut at `@` and `/`: `example.com`, `https://github.com/org/`.
     IdentityPrefix = 6,
-    /// The OIDC issuer of a certificate (Fulcio), in lower case.
+    /// The OIDC issuer of a certificate (Fulcio), in lower case likewise.
     Issuer = 7,
     /// A subject or material of an attestation, by its digest: `sha256:` and hexadecimal.
     Attested = 8,
@@ -74,7 +74,7 @@ impl SearchKey {
     ///
     /// [`EntryError::Invalid`] where no identity is cut.
     pub fn identity_prefix(prefix: &str) -> Result<Self, EntryError> {
-        let lower = prefix.to_lowercase();
+        let lower = prefix.to_ascii_lowercase();
         let invalid = |expected: &str| {
             EntryError::invalid(
                 "prefix of identities",
@@ -102,7 +102,7 @@ impl SearchKey {
     /// An identity, and what it can be found by beside: the domain of an e-mail address, and what a URI begins with, up to three segments.
     #[must_use]
     pub fn identities(identity: &str) -> Vec<Self> {
-        let identity = identity.to_lowercase();
+        let identity = identity.to_ascii_lowercase();
         let mut keys = Vec::new();
         if let Some((begin, rest)) = identity.split_once("://") {
             let mut at = begin.len() + 3;

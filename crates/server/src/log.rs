@@ -29,6 +29,8 @@ struct Inner {
     store: Arc<dyn Store>,
     #[cfg(feature = "search")]
     keys: Vec<VerifierKey>,
+    #[cfg(feature = "search")]
+    searches: tokio::sync::Semaphore,
     log_id: [u8; 32],
     /// Kinds of entries, as `log.json` names them.
     entries: BTreeSet<String>,
@@ -132,6 +134,8 @@ impl Log {
             inner: Arc::new(Inner {
                 store,
                 #[cfg(feature = "search")]
+                searches: tokio::sync::Semaphore::new(crate::search::MAX_SEARCHES),
+                #[cfg(feature = "search")]
                 keys: crate::search::keys(&description.keys),
                 log_id: key.full_key_id(),
                 entries: description.entries.iter().cloned().collect(),
@@ -160,6 +164,11 @@ impl Log {
     #[cfg(feature = "search")]
     pub(crate) fn store_handle(&self) -> Arc<dyn Store> {
         Arc::clone(&self.inner.store)
+    }
+
+    #[cfg(feature = "search")]
+    pub(crate) fn searches(&self) -> &tokio::sync::Semaphore {
+        &self.inner.searches
     }
 
     /// The keys that it is known by.

@@ -1,9 +1,11 @@
 //! `GET /search`: the search of a reader, made here for who cannot make it. The answer can carry all that it rests on, so that whoever gets it
 //! checks it as if it had been read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::extract::{RawQuery, State};
@@ -19,7 +21,7 @@ use tegula_client::{
 use tegula_entries::{Domain, SearchKey};
 use tegula_index::Key;
 use tegula_storage::{ObjectPath, Store};
-use tegula_tlog::{Hash, Policy, VerifierKey, leaf_hash};
+use tegula_tlog::{Hash, LeafIndex, Policy, VerifierKey, leaf_hash};
 use tracing::warn;
 
 use crate::error::ApiError;
@@ -31,11 +33,15 @@ pub(crate) async fn search(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(&query.unwrap_or_default())?;
-    let room = log.answers().room().await?;
+    // Each may hold some bundles, and the objects of its proof.
+    let turn = tokio::time::timeout(PATIENCE, log.searches().acquire()).await;
+    let Ok(Ok(_turn)) = turn else {
+        return Err(ApiError::unavailable("too many searches are under way"));
+    };
     let source = Arc::new(Recorder {
         store: log.store_handle(),
         read: Mutex::default(),
-        records: query.proof,
+        records: AtomicBool::new(query.proof),
     });
     let policy = Policy::from_log_keys(log.keys().to_vec());
     let memory = CheckpointMemory::in_process();
@@ -54,27 +60,28 @@ pub(crate) async fn search(
     let one_each = vec![1; keys.len()];
     let selected = reader.select(&searched, &one_each, query.operator, query.limit);
     let selected = selected.await.map_err(unsearched)?;
-    let mut entries = Vec::new();
-    let mut bytes = 0;
-    for index in &selected.newest {
+    // What was found is proven by what was read so far.
+    source.records.store(false, Ordering::Relaxed);
+    let bodies = match query.entries {
+        true => bodies(&reader, &searched, &selected.newest).await?,
+        false => HashMap::new(),
+    };
+    let listed = selected.newest.iter().map(|index| {
         let mut entry = json!({"logIndex": index.get()});
-        if query.entries && bytes < MAX_BODIES {
-            let body = reader.entry(&searched.checkpoint, *index).await;
-            let body = body.map_err(unsearched)?;
-            bytes += body.len();
-            if let Some(entry) = entry.as_object_mut() {
-                entry.insert("uuid".to_owned(), leaf_hash(&body).to_string().into());
-                entry.insert("body".to_owned(), STANDARD.encode(&body).into());
-            }
+        if let (Some(body), Some(entry)) = (bodies.get(index), entry.as_object_mut()) {
+            entry.insert("uuid".to_owned(), leaf_hash(body).to_string().into());
+            entry.insert("body".to_owned(), STANDARD.encode(body).into());
         }
-        entries.push(entry);
-    }
-    let mut answer = answer(&searched, selected.count, entries);
+        entry
+    });
+    let entries: Value = listed.collect();
+    let mut answer = answer(&searched, selected.count, &entries);
     if let (true, Some(answer)) = (query.proof, answer.as_object_mut()) {
         let (objects, omitted) = source.objects();
         answer.insert("objects".to_owned(), objects);
         answer.insert("omitted".to_owned(), omitted);
     }
+    let room = log.answers().room().await?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     let mut response = (json, room.hold(answer.to_string().into())).into_response();
     let fresh = HeaderValue::from_static("public, max-age=1");
@@ -82,7 +89,41 @@ pub(crate) async fn search(
     Ok(response)
 }
 
-fn answer(searched: &Searched, count: u64, entries: Vec<Value>) -> Value {
+/// The bytes of the newest entries, as many as fit. Each bundle is read once; where they are many, those of the first ones.
+async fn bodies(
+    reader: &Reader,
+    searched: &Searched,
+    newest: &[LeafIndex],
+) -> Result<HashMap<LeafIndex, Bytes>, ApiError> {
+    let mut bodies = HashMap::new();
+    let (mut left, mut left_to_read) = (MAX_BODIES, MAX_READ);
+    let mut held: Option<(u64, Vec<(Bytes, Hash)>)> = None;
+    for index in newest {
+        let n = index.get() / 256;
+        if held.as_ref().is_none_or(|(held, _)| *held != n) {
+            let entries = reader.bundle_entries(&searched.checkpoint, n).await;
+            let entries = entries.map_err(unsearched)?;
+            let read: usize = entries.iter().map(|(entry, _)| entry.len()).sum();
+            held = Some((n, entries));
+            let Some(rest) = left_to_read.checked_sub(read) else {
+                break;
+            };
+            left_to_read = rest;
+        }
+        let at = usize::try_from(index.get() % 256).unwrap_or(usize::MAX);
+        let entry = held.as_ref().and_then(|(_, entries)| entries.get(at));
+        let Some((entry, _)) = entry else { continue };
+        let Some(rest) = left.checked_sub(entry.len()) else {
+            break;
+        };
+        left = rest;
+        // A copy: it must not hold the whole bundle.
+        bodies.insert(*index, Bytes::copy_from_slice(entry));
+    }
+    Ok(bodies)
+}
+
+fn answer(searched: &Searched, count: u64, entries: &Value) -> Value {
     let checkpoint = &searched.checkpoint;
     let index = searched.index.as_ref().map(|index| {
         json!({
@@ -148,7 +189,7 @@ impl Query {
                 "false" | "0" => Ok(false),
                 _ => Err(refused("true or false")),
             };
-            let named = |domain| Wanted::Named(SearchKey::new(domain, value.to_lowercase()));
+            let named = |domain| Wanted::Named(SearchKey::new(domain, value.to_ascii_lowercase()));
             let hash = || {
                 let hash = value.to_ascii_lowercase().parse::<Hash>();
                 hash.map_err(|_not_hex| refused("64 hexadecimal digits"))
@@ -256,6 +297,7 @@ fn decoded(text: &str) -> String {
 }
 
 /// What was wrong is with the log, never with who asked.
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn unsearched(error: ReadError) -> ApiError {
     warn!(%error, "a search failed");
     ApiError::unavailable(format!(
@@ -266,26 +308,38 @@ fn unsearched(error: ReadError) -> ApiError {
 /// The log's store as a place to read it from, which remembers what was read.
 struct Recorder {
     store: Arc<dyn Store>,
-    read: Mutex<BTreeMap<String, Bytes>>,
-    records: bool,
+    read: Mutex<Read>,
+    records: AtomicBool,
+}
+
+/// Objects that were read, as many as fit into an answer, and the paths of the others.
+#[derive(Default)]
+struct Read {
+    objects: BTreeMap<String, Bytes>,
+    omitted: BTreeSet<String>,
+    bytes: usize,
 }
 
 impl Recorder {
+    fn record(&self, path: &str, bytes: &Bytes) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.objects.contains_key(path) {
+            return;
+        }
+        if read.bytes.saturating_add(bytes.len()) > MAX_OBJECTS {
+            read.omitted.insert(path.to_owned());
+            return;
+        }
+        read.bytes += bytes.len();
+        read.objects.insert(path.to_owned(), bytes.clone());
+    }
+
     /// All that was read, in base64 by path; and the paths of what does not fit, to be read there.
     fn objects(&self) -> (Value, Value) {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut objects, mut omitted) = (serde_json::Map::new(), Vec::new());
-        let mut left = MAX_OBJECTS;
-        for (path, bytes) in &*read {
-            match left.checked_sub(bytes.len()) {
-                Some(rest) => {
-                    left = rest;
-                    objects.insert(path.clone(), STANDARD.encode(bytes).into());
-                }
-                None => omitted.push(path.clone()),
-            }
-        }
-        (objects.into(), omitted.into())
+        let objects = read.objects.iter();
+        let objects = objects.map(|(path, bytes)| (path.clone(), STANDARD.encode(bytes)));
+        (objects.collect(), read.omitted.iter().cloned().collect())
     }
 }
 
@@ -308,9 +362,8 @@ impl Source for Recorder {
                 max_len,
             });
         }
-        if self.records {
-            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-            read.insert(path.to_owned(), bytes.clone());
+        if self.records.load(Ordering::Relaxed) {
+            self.record(path, &bytes);
         }
         Ok(Some(bytes))
     }
@@ -336,6 +389,12 @@ const MAX_JOINED: u64 = 1_000_000;
 const MAX_SCANNED: u64 = 4_096;
 /// Bytes of entries after which no more of them are in an answer: they are listed all the same.
 const MAX_BODIES: usize = 4 << 20;
+/// Bytes of bundles that are read for them.
+const MAX_READ: usize = 32 << 20;
+/// How long a search waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Searches that are made at one time.
+pub(crate) const MAX_SEARCHES: usize = 4;
 /// Bytes of objects in an answer.
 const MAX_OBJECTS: usize = 4 << 20;
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use serde_json::json;
-use tegula_client::{FsckOptions, FsckReport, IndexReport, VerifiedCheckpoint};
+use tegula_client::{FsckOptions, FsckReport, IndexReport, LogIndex};
 use tegula_signers::KeySource;
 
 use crate::commands::repair;
@@ -42,7 +42,8 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
         repair::run(&home, &args.key, cx).await?;
     }
     let log = cx.open_log().await?;
-    let checkpoint = log.checkpoint(cx).await?;
+    // Both at once: the log goes on while it is hashed, and so does its index.
+    let (checkpoint, index) = log.checkpoint_and_index(cx).await?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let bar = cx.output.progress(checkpoint.size().get(), "entries");
     let options = FsckOptions {
@@ -55,7 +56,10 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     let report = checked.await?;
     bar.finish_and_clear();
     print(cx, &report);
-    let index = check_index(&log, &checkpoint, options, cx).await?;
+    let index = match &index {
+        Some(index) => Some(check_index(&log, index, options, cx).await?),
+        None => None,
+    };
     let problems = report.problem_count + index.as_ref().map_or(0, |index| index.problem_count);
     let index_problems = index.iter().flat_map(|index| &index.problems);
     match report.problems.iter().chain(index_problems).next() {
@@ -66,20 +70,16 @@ pub(crate) async fn run(args: Args, cx: &Context) -> Result<(), CliError> {
     }
 }
 
-/// The search index, if the log has one.
 async fn check_index(
     log: &Log,
-    checkpoint: &VerifiedCheckpoint,
+    index: &LogIndex,
     options: FsckOptions,
     cx: &Context,
-) -> Result<Option<IndexReport>, CliError> {
-    let Some(index) = log.reader.index(checkpoint).await? else {
-        return Ok(None);
-    };
+) -> Result<IndexReport, CliError> {
     let bar = cx.output.progress(index.covered().get(), "indexed entries");
     let report = log
         .reader
-        .check_index(&index, options, |done| bar.set_position(done));
+        .check_index(index, options, |done| bar.set_position(done));
     let report = report.await?;
     bar.finish_and_clear();
     if cx.output.is_json() {
@@ -91,7 +91,7 @@ async fn check_index(
             "problemCount": report.problem_count.to_string(),
             "problems": report.problems,
         }}));
-        return Ok(Some(report));
+        return Ok(report);
     }
     for problem in &report.problems {
         cx.output.line(format!("Problem of the index: {problem}"));
@@ -107,7 +107,7 @@ async fn check_index(
         cx.output
             .line("The index is whole; `tegula index audit` checks it against the entries");
     }
-    Ok(Some(report))
+    Ok(report)
 }
 
 fn print(cx: &Context, report: &FsckReport) {

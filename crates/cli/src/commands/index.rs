@@ -129,8 +129,7 @@ async fn build_in(args: &Build, entered: &Entered, cx: &Context) -> Result<Index
 
 async fn audit(args: AuditArgs, cx: &Context) -> Result<(), CliError> {
     let log = cx.open_log().await?;
-    let checkpoint = log.checkpoint(cx).await?;
-    let index = log.reader.index(&checkpoint).await?;
+    let (checkpoint, index) = log.checkpoint_and_index(cx).await?;
     let index = index.ok_or_else(|| CliError::not_found("the log has no search index"))?;
     let runs = chosen(&args, &index)?;
     let leaves = runs.iter().map(Run::leaves).sum();

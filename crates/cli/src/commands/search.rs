@@ -48,7 +48,7 @@ pub(crate) struct Args {
     subject: Vec<String>,
 
     /// Entries of all e-mail addresses of a domain (example.com), or of all URIs below a host, an organisation or a repository
-    /// (https://github.com/org/)
+    /// (`https://github.com/org/`)
     #[arg(long, value_name = "PREFIX")]
     subject_prefix: Vec<String>,
 
@@ -149,7 +149,7 @@ impl Args {
             (Domain::Identity, &self.subject),
             (Domain::Issuer, &self.issuer),
         ] {
-            let keys = names.iter().map(|name| (name, name.to_lowercase()));
+            let keys = names.iter().map(|name| (name, name.to_ascii_lowercase()));
             wanted.extend(keys.map(|(name, value)| of(name, [SearchKey::new(domain, value)])));
         }
         for name in &self.subject_prefix {

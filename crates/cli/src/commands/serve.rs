@@ -248,7 +248,7 @@ async fn serve(
     let store = entered.store();
     let indexer = match args.no_index {
         true => None,
-        false => Some(indexer(&store, env.clone(), &signers)?),
+        false => Some(indexer(&store, Arc::clone(&env), &signers)?),
     };
     let config = Config {
         dedup_window: args.dedup_window,
