@@ -365,6 +365,25 @@ fn more_postings_than_a_page_from_lists_and_others() {
 }
 
 /// Bytes with one byte changed, cut short, and with one more.
+/// In all of a million leaves, in each third, in one, and in none: at the size at which the run over all of them is live, and at the one before.
+#[test]
+fn a_key_with_a_million_postings() {
+    let base_runs = 4_096 + 256;
+    let keys = (0..base_runs * BASE_LEAVES).map(|leaf| {
+        let mut keys = vec![key(1)];
+        keys.extend((leaf % 3 == 0).then(|| key(2)));
+        keys.extend((leaf == 777_777).then(|| key(3)));
+        keys
+    });
+    let world = World::new("million", keys.collect());
+    for index_size in [base_runs - 1, base_runs] {
+        let live = live_runs(size(index_size)).unwrap();
+        let longest = live.iter().map(Run::leaves).max().unwrap();
+        assert_eq!(longest == 1 << 20, index_size == base_runs);
+        world.check(index_size, [1, 2, 3, 4].map(key));
+    }
+}
+
 fn changes(bytes: &[u8], step: usize) -> impl Iterator<Item = Vec<u8>> {
     let places = (0..bytes.len()).filter(move |at| *at < 200 || at % step == 0);
     let changed = places.flat_map(move |at| {

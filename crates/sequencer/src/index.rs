@@ -1,7 +1,7 @@
 //! The search index beside the log: base runs, merges, and the index log that says what they are.
 //!
 //! It is a pure function of what is published, so anybody may make it, at the same time as others and again: all of its objects are made
-//! where nothing is, and compared where something is. Nothing here is in the way of an upload, and nothing of it can stop a writer.
+//! where nothing is, and compared where something is. No upload waits for what is built, and nothing of it can stop a writer.
 //! The bytes are those of `tiles-format.md`, section 13.
 //!
 //! What is trusted: the log's checkpoint and the index's, both of which this log signed. Bundles and runs are checked against them.
