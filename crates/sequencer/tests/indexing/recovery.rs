@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tegula_sequencer::{Config, IndexOptions, Writer, rebuild};
-use tegula_storage::{Condition, ObjectPath, Store};
+use tegula_storage::{Condition, ObjectPath, OperationKind, Store};
 
 use crate::builders::words;
 use crate::world::{World, env, key, signers};
@@ -28,8 +28,12 @@ async fn after_a_power_cut_the_index_goes_on() {
                 .await
                 .unwrap();
         }
-        // A builder that stops where it would publish.
-        let stops: Arc<dyn Store> = Arc::new(world.unpublishing());
+        // A builder that stops before it has synced what it made, or before it publishes that.
+        let (kind, part) = match seed % 3 {
+            0 => (OperationKind::Replace, "index/v1/checkpoint"),
+            _ => (OperationKind::Sync, "index/v1"),
+        };
+        let stops: Arc<dyn Store> = Arc::new(world.cut_off_at(kind, part));
         let mut stopped = world.builder(stops, seed);
         assert!(stopped.round(IndexOptions::default()).await.is_err());
         world.memory.power_cut(seed);

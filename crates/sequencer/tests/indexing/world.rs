@@ -113,16 +113,11 @@ impl World {
         }
     }
 
-    /// The store, for a builder that is cut off where it would publish.
-    pub(crate) fn unpublishing(&self) -> Faulty<Memory> {
+    /// The store, for a builder that is cut off where it would sync what it made, or where it would publish.
+    pub(crate) fn cut_off_at(&self, kind: OperationKind, part: &str) -> Faulty<Memory> {
         let script = Arc::new(Script::new());
         for _ in 0..8 {
-            script.add_at(
-                OperationKind::Replace,
-                "index/v1/checkpoint",
-                0,
-                Fate::Refuse,
-            );
+            script.add_at(kind, part, 0, Fate::Refuse);
         }
         Faulty::new(Arc::new(self.memory.clone()), script)
     }
