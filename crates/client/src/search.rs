@@ -162,7 +162,7 @@ impl Reader {
         Ok((checkpoint, index))
     }
 
-    /// The same, for a checkpoint that is at hand.
+    /// A search as [`Reader::search`] makes it, at a checkpoint that is at hand.
     ///
     /// # Errors
     ///
@@ -176,21 +176,6 @@ impl Reader {
         let index = self.index_checkpoint().await?;
         self.search_with(checkpoint.clone(), index, keys, options)
             .await
-    }
-
-    /// The index, as far as the log has one.
-    ///
-    /// # Errors
-    ///
-    /// As [`Reader::search`].
-    pub async fn index(
-        &self,
-        checkpoint: &VerifiedCheckpoint,
-    ) -> Result<Option<LogIndex>, ReadError> {
-        match self.index_checkpoint().await? {
-            Some(index) => self.open_index(checkpoint, index).await.map(Some),
-            None => Ok(None),
-        }
     }
 
     async fn search_with(

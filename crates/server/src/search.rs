@@ -179,12 +179,13 @@ impl Query {
             entries: false,
             proof: false,
         };
-        for (name, value) in pairs(query) {
+        // Forms encode so. What is no UTF-8 stays as it cannot be found.
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let refused = |expected: &str| {
                 let value: String = value.chars().take(200).collect();
                 ApiError::bad_request(format!("{name}={value:?}: expected {expected}"))
             };
-            let flag = || match value.as_str() {
+            let flag = || match &*value {
                 "true" | "1" | "" => Ok(true),
                 "false" | "0" => Ok(false),
                 _ => Err(refused("true or false")),
@@ -194,7 +195,7 @@ impl Query {
                 let hash = value.to_ascii_lowercase().parse::<Hash>();
                 hash.map_err(|_not_hex| refused("64 hexadecimal digits"))
             };
-            let wanted = match name.as_str() {
+            let wanted = match &*name {
                 "sha" => Wanted::Named(digest(&value).ok_or_else(|| {
                     refused("a digest in hexadecimal, sha256, sha384 or sha512, with that and a colon before it or without")
                 })?),
@@ -209,10 +210,10 @@ impl Query {
                     let prefix = SearchKey::identity_prefix(&value);
                     Wanted::Named(prefix.map_err(|error| refused(&error.to_string()))?)
                 }
-                "package" => Wanted::Named(SearchKey::new(Domain::Package, value.clone())),
-                "role" => Wanted::Named(SearchKey::new(Domain::Role, value.clone())),
+                "package" => Wanted::Named(SearchKey::new(Domain::Package, value)),
+                "role" => Wanted::Named(SearchKey::new(Domain::Role, value)),
                 "operator" => {
-                    parsed.operator = match value.as_str() {
+                    parsed.operator = match &*value {
                         "and" => Operator::And,
                         "or" => Operator::Or,
                         _ => return Err(refused("and, or or")),
@@ -263,37 +264,6 @@ fn digest(text: &str) -> Option<SearchKey> {
     });
     let (algorithm, _) = algorithm.filter(|_| hex.bytes().all(|c| c.is_ascii_hexdigit()))?;
     Some(SearchKey::new(Domain::Digest, format!("{algorithm}:{hex}")))
-}
-
-/// The pairs of a query, as forms encode them. What is no UTF-8 stays as it cannot be found.
-fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(name), decoded(value))
-    })
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        let escaped = match (byte, after) {
-            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        match (byte, escaped) {
-            (_, Some((high, low))) => {
-                bytes.push(u8::try_from(high << 4 | low).unwrap_or_default());
-                rest = after.get(2..).unwrap_or_default();
-            }
-            (b'+', None) => bytes.push(b' '),
-            (byte, None) => bytes.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What was wrong is with the log, never with who asked.

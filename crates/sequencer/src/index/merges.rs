@@ -1,16 +1,23 @@
 //! Runs from four: small ones at once, large ones in units that are done ahead of time, by whoever has time for it.
 //!
-//! A large run may be made for as long as it is not live. `index-work/v1/<level>/<n>/h/<unit>` has the hashes of a unit after the first
-//! pass, `done/<unit>` is there when its objects are, and `made` has the run's record when all are. They are private, and may be removed at
-//! any time: then the work is done again, and comes to the same, but for filters: a run without one is looked up until it is merged. `done` holds the filter of the unit's leaf hashes, and
-//! `filter/<level>/<n>/<shard>` those of all units, for writers that look for duplicates.
+//! A large run may be made for as long as it is not live. Of that there are notes among the private objects, below `index-work/v1/`:
+//!
+//! | note | what |
+//! |---|---|
+//! | `<level>/<n>/h/<unit>` | the hashes of a unit, after the first pass |
+//! | `<level>/<n>/done/<root>/<unit>` | all objects of the unit are there, under this root of the run; the filter of its leaf hashes |
+//! | `<level>/<n>/made` | all units are; the run's record |
+//! | `filter/<level>/<n>/<shard>` | the filters of all units, for writers that look for duplicates |
+//!
+//! They may be removed at any time: then the work is done again, and comes to the same. But filters are not: a run without them is looked up
+//! until it is merged.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tegula_index::{
-    BuildError, Filter, Merge, MergeError, Record, Run, RunTree, Shard, UNIT, UnitHashes,
+    BuildError, Filter, MAX_SHARD, Merge, MergeError, Record, Run, RunTree, Shard, UNIT, UnitHashes,
 };
 use tegula_storage::{Created, ObjectPath, Root};
 use tegula_tlog::{Hash, TreeSize};
@@ -410,6 +417,6 @@ const DONE: &str = "done";
 /// Bytes at the end of a note.
 const CHECKSUM: usize = 8;
 /// The units whose filters are one object: of leaf hashes some four million.
-const UNITS_PER_SHARD: u64 = 128;
+const UNITS_PER_SHARD: u64 = MAX_SHARD as u64;
 /// Names that are listed together.
 const PAGE: usize = 1_000;

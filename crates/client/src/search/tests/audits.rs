@@ -22,8 +22,8 @@ fn run(level: u8, n: u64) -> Run {
 /// What an audit says of a run of a log, at its index of now.
 async fn audit(log: &Log, run: Run) -> Result<Audit, ReadError> {
     let reader = fresh(log);
-    let checkpoint = reader.checkpoint().await.unwrap();
-    let index = reader.index(&checkpoint).await.unwrap().unwrap();
+    let (checkpoint, index) = reader.checkpoint_and_index().await.unwrap();
+    let index = index.unwrap();
     reader.audit_run(&checkpoint, &index, run).await
 }
 
